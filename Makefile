@@ -1,0 +1,72 @@
+# `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := requirements/runtime.lock requirements/dev.lock
+PYTEST := $(BIN)/python -m pytest
+SOURCES := operator/replay_operator tests benchmarks
+
+##@ For everybody
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup bed ## Record a buffer and save a clip on a real control plane, print where the MP4 is
+	@$(BIN)/python -m tests.demo
+
+.PHONY: cluster
+cluster: setup bed ## Bring up the real control plane with the node stand-in, until Ctrl-C
+	@$(BIN)/python -m tests.testbed up
+
+##@ For developers
+.PHONY: setup
+setup: .venv/.stamp system-packages ## Make .venv with replay-operator in it, and what the tests need beside it
+
+.PHONY: check
+check: lint unit ## The fast layer: lint, types, import contracts, unit tests
+
+.PHONY: lint
+lint: setup ## Style, types, import contracts, generated files
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/replay-operator crds crds --check
+
+.PHONY: unit
+unit: setup ## Unit tests alone
+	$(PYTEST) -q tests/unit
+
+.PHONY: test
+test: setup bed ## Every test, against real parts
+	$(PYTEST)
+
+.PHONY: generate
+generate: setup ## Write crds/ from the models
+	$(BIN)/replay-operator crds crds
+
+.PHONY: lock
+lock: setup ## Pin the dependencies anew
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements/runtime.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group dev pyproject.toml -o requirements/dev.lock
+
+# What is slow to build lies in a cache outside the tree, keyed by version: the second time this takes no time.
+.PHONY: bed
+bed: setup
+	@$(BIN)/python -m tests.testbed build
+
+.PHONY: system-packages
+system-packages:
+	@tests/testbed/system-packages.sh
+
+.venv/.stamp: pyproject.toml $(LOCKS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}: set PYTHON=...")'
+	@echo "setup: making .venv (about half a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
