@@ -1,0 +1,1 @@
+"""The resources and wire formats as pydantic models. No I/O, no decisions."""

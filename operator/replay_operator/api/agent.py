@@ -1,0 +1,107 @@
+"""The agent protocol: what operator and agent say to each other over HTTP (DESIGN §4).
+
+`PUT /v1/policy`  body Policy, answer PolicyAck; 409 with a PolicyAck when a newer one is in force.
+`PUT /v1/runs/<namespace>/<buffer uid>/<run>`  body RunFile; makes the run's directory and its `run.json`.
+`GET /v1/coverage`  answer Coverage, for all buffers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from replay_operator.api.model import ApiModel
+from replay_operator.api.replaycapture import Clock
+
+
+class Pin(ApiModel):
+    """A range of a buffer that retention must not delete, because a capture needs it."""
+
+    capture_uid: str
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class BufferPolicy(ApiModel):
+    """What to keep of one buffer.
+
+    `frozen_at` is when its source went: the window then ends there and no longer moves. After `expires_at`
+    nothing is kept but pins.
+    """
+
+    path: str
+    window_seconds: Annotated[int, Field(ge=0)]
+    slack_seconds: Annotated[int, Field(ge=0)]
+    segment_seconds: Annotated[int, Field(ge=1)]
+    frozen_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    pins: tuple[Pin, ...] = ()
+
+
+class Policy(ApiModel):
+    """The whole policy, for every buffer of the install.
+
+    `epoch` grows with each new leader, `seq` with each policy of that leader; an older pair is refused.
+    `complete` says that every buffer is named, so that a directory that is not may be an orphan.
+    """
+
+    epoch: int
+    seq: int
+    complete: bool
+    buffers: tuple[BufferPolicy, ...] = ()
+
+
+class PolicyAck(ApiModel):
+    """Which policy is in force now."""
+
+    epoch: int
+    seq: int
+
+
+class RunFile(ApiModel):
+    """`run.json` beside the segments of a run: what a reader needs to know without any API.
+
+    `media_started_at_ns` is the run's own clock: capture time of PTS 3600 s (DESIGN §6.8). It is unknown
+    until the egress is active.
+    """
+
+    room: str
+    buffer: str
+    segment_seconds: int
+    egress_id: str | None = None
+    media_started_at_ns: int | None = None
+    video_track: str | None = None
+    audio_track: str | None = None
+
+
+class RunCoverage(ApiModel):
+    """What lies on disk of one run. Only complete segments count (DESIGN §6.7)."""
+
+    run: str
+    segments: int
+    first_index: int
+    last_index: int
+    oldest: AwareDatetime
+    newest: AwareDatetime
+    arrived_at: AwareDatetime
+    ended: bool
+    clock: Clock
+
+
+class BufferCoverage(ApiModel):
+    """What lies on disk of one buffer."""
+
+    path: str
+    bytes: int
+    runs: tuple[RunCoverage, ...] = ()
+
+
+class Coverage(ApiModel):
+    """What lies on the buffer volume. `complete` is false until the first scan has seen everything."""
+
+    as_of: AwareDatetime
+    complete: bool
+    epoch: int
+    seq: int
+    buffers: tuple[BufferCoverage, ...] = ()
