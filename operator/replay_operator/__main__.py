@@ -1,0 +1,6 @@
+"""`python -m replay_operator` is `replay-operator`."""
+
+from replay_operator.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`replay-operator`: one program, one subcommand for each process of the system.
+
+Each subcommand imports what it runs, and no more: a capture Job must not pay for the Kubernetes client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from replay_operator import __version__
+
+EXIT_CONFIGURATION = 78
+"""EX_CONFIG: settings or the cluster lack something; the message says what."""
+
+
+def main() -> None:
+    """Run the subcommand of the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one subcommand.
+
+    Args:
+        arguments: The command line without the program's name.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(prog="replay-operator", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"replay-operator {__version__}")
+    commands: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
+        "run": ("run the operator", _operator),
+        "agent": ("run the agent of a buffer volume", _agent),
+        "capture": ("cut one clip (see `capture --help`)", _capture),
+        "crds": ("write or check the resource definitions", _crds),
+    }
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, _) in commands.items():
+        subparsers.add_parser(name, help=summary, add_help=False)
+    if not arguments or arguments[0] not in commands:
+        parser.parse_args(arguments)
+        return EXIT_CONFIGURATION
+    return commands[arguments[0]][1](arguments[1:])
+
+
+def _operator(arguments: Sequence[str]) -> int:
+    from pydantic import ValidationError  # noqa: PLC0415 - only this process needs it
+
+    from replay_operator.controller.runtime import NotInstalled, run_operator  # noqa: PLC0415 - see above
+    from replay_operator.settings import LiveKitSettings, OperatorSettings  # noqa: PLC0415 - see above
+
+    _no_arguments("run", "The operator; its settings are REPLAY_* and LIVEKIT_* variables.", arguments)
+    try:
+        settings, livekit = OperatorSettings(), LiveKitSettings()
+    except ValidationError as error:
+        return _misconfigured(str(error))
+    _log(settings.log_level)
+    try:
+        asyncio.run(run_operator(settings, livekit))
+    except NotInstalled as error:
+        return _misconfigured(str(error))
+    return 0
+
+
+def _agent(arguments: Sequence[str]) -> int:
+    from pydantic import ValidationError  # noqa: PLC0415 - only this process needs it
+
+    from replay_operator.agent.main import run_agent  # noqa: PLC0415 - see above
+    from replay_operator.agent.settings import AgentSettings  # noqa: PLC0415 - see above
+
+    _no_arguments("agent", "The agent; its settings are REPLAY_AGENT_* variables.", arguments)
+    try:
+        settings = AgentSettings()
+    except ValidationError as error:
+        return _misconfigured(str(error))
+    _log("INFO")
+    asyncio.run(run_agent(settings))
+    return 0
+
+
+def _capture(arguments: Sequence[str]) -> int:
+    from replay_operator.media.worker import run_capture  # noqa: PLC0415 - only this process needs it
+
+    _log("INFO")
+    return run_capture(arguments, os.environ)
+
+
+def _crds(arguments: Sequence[str]) -> int:
+    from replay_operator.cli_crds import main as crds  # noqa: PLC0415 - only this process needs it
+
+    return crds(arguments)
+
+
+def _no_arguments(name: str, description: str, arguments: Sequence[str]) -> None:
+    argparse.ArgumentParser(prog=f"replay-operator {name}", description=description).parse_args(arguments)
+
+
+def _misconfigured(message: str) -> int:
+    print(f"replay-operator: {message}", file=sys.stderr)  # noqa: T201 - before logging is set up
+    return EXIT_CONFIGURATION
+
+
+def _log(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("kopf.objects", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,213 @@
+"""The one door to the Kubernetes API: plain JSON in and out, errors as domain words."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+
+from replay_operator.cluster.resources import ResourceType
+
+Json = dict[str, Any]
+
+FIELD_MANAGER = "replay-operator"
+REQUEST_SECONDS = 20.0
+"""Longer than an API server needs when it is well, shorter than anyone waits when it is not."""
+
+_MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+_PAGE = 500
+
+
+class ClusterError(Exception):
+    """The Kubernetes API did not do what was asked. `code` is the HTTP status, 0 when none came."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ClusterUnreachable(ClusterError):
+    """No answer, or an answer that says "later" (429, 5xx): trying again can help."""
+
+
+class Conflict(ClusterError):
+    """The object exists already, has changed meanwhile, or belongs to another field manager."""
+
+
+class Forbidden(ClusterError):
+    """The Role lacks a verb, or admission refused the object."""
+
+
+class KubernetesGateway:
+    """Reads and writes Kubernetes objects as plain dictionaries.
+
+    Plain dictionaries rather than the client's models: a watch of thousands of objects would
+    otherwise cost a multiple of the memory (DESIGN §5), and unknown fields would be lost.
+    """
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None) -> KubernetesGateway:
+        """Connect with the pod's service account, or with a kubeconfig outside a cluster.
+
+        Args:
+            kubeconfig: File to use; None: the service account, else the usual kubeconfig.
+        """
+        configuration = Configuration()
+        configuration.retries = None
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            load_incluster_config(configuration)  # type: ignore[no-untyped-call] # the client ships no types
+        else:
+            await load_kube_config(  # type: ignore[no-untyped-call] # the client ships no types
+                config_file=str(kubeconfig) if kubeconfig else None,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        return cls(ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()  # type: ignore[no-untyped-call] # the client ships no types
+
+    async def get(self, type_: ResourceType, namespace: str, name: str) -> Json | None:
+        """Read one object, or None when it does not exist."""
+        return await self._request("GET", type_.path(namespace, name))
+
+    async def list(
+        self, type_: ResourceType, namespace: str, *, labels: str | None = None
+    ) -> tuple[Json, ...]:
+        """Read all objects of a type, page by page.
+
+        Args:
+            type_: What to list.
+            namespace: Where.
+            labels: Label selector.
+        """
+        items: list[Json] = []
+        query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = await self._request("GET", type_.path(namespace), query=query) or {}
+            items += page.get("items", [])
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return tuple(items)
+            query["continue"] = token
+
+    async def exists(self, type_: ResourceType, namespace: str) -> bool:
+        """Tell whether the API server serves a type (its definition is installed)."""
+        return await self._request("GET", type_.path(namespace), query={"limit": "1"}) is not None
+
+    async def create(self, type_: ResourceType, namespace: str, body: Json) -> Json:
+        """Create an object.
+
+        Raises:
+            Conflict: An object of that name exists already.
+        """
+        return self._found(await self._request("POST", type_.path(namespace), body=body), type_, namespace)
+
+    async def apply(self, type_: ResourceType, namespace: str, name: str, body: Json, *, force: bool) -> Json:
+        """Apply the fields of `body` server-side, as field manager `replay-operator`.
+
+        Args:
+            type_: What to write.
+            namespace: Where.
+            name: Which object.
+            body: Only the fields that we own.
+            force: Take the fields over from other managers.
+
+        Raises:
+            Conflict: Another manager owns a field and `force` is off.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        path = type_.path(namespace, name)
+        return self._found(
+            await self._request("PATCH", path, body=body, query=query, content_type=_APPLY_PATCH), type_, name
+        )
+
+    async def patch_status(self, type_: ResourceType, namespace: str, name: str, body: Json) -> Json | None:
+        """Merge into the status subresource; None when the object is gone.
+
+        Args:
+            type_: Whose status.
+            namespace: Where.
+            name: Which object.
+            body: `{"metadata": {"uid": ...}, "status": {...}}`; the uid keeps a write from reaching a
+                namesake that was made after the object had been deleted.
+        """
+        path = type_.path(namespace, name) + "/status"
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", path, body=body, query=query, content_type=_MERGE_PATCH)
+
+    async def delete(self, type_: ResourceType, namespace: str, name: str) -> None:
+        """Delete an object and what it owns; one that does not exist is as good."""
+        body = {"propagationPolicy": "Background"}
+        await self._request("DELETE", type_.path(namespace, name), body=body)
+
+    @staticmethod
+    def _found(answer: Json | None, type_: ResourceType, name: str) -> Json:
+        if answer is None:
+            raise ClusterError(
+                404, f"{type_.plural} {name}: the API server does not know the object or its type"
+            )
+        return answer
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json | None:
+        method, url, headers, data, form = await self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._client.call_api(
+                method,
+                url,
+                headers,
+                data,
+                form,
+                _request_timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
+            )
+            text = await response.read()  # type: ignore[no-untyped-call] # the client ships no types
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            what = type(error).__name__
+            raise ClusterUnreachable(0, f"{method} {path}: the API server did not answer ({what})") from error
+        return _answer(method, path, response.status, text)
+
+
+def _answer(method: str, path: str, code: int, text: bytes) -> Json | None:
+    if code == 404:  # noqa: PLR2004 - HTTP
+        return None
+    answer: Json = {}
+    try:
+        answer = json.loads(text) if text else {}
+    except ValueError:
+        answer = {"message": text[:200].decode(errors="replace")}
+    if code < 300:  # noqa: PLR2004 - HTTP
+        return answer
+    message = f"{method} {path}: {answer.get('message') or 'no message'} (HTTP {code})"
+    if code == 409:  # noqa: PLR2004 - HTTP
+        raise Conflict(code, message)
+    if code in (401, 403):
+        raise Forbidden(code, message)
+    if code == 429 or code >= 500:  # noqa: PLR2004 - HTTP
+        raise ClusterUnreachable(code, message)
+    raise ClusterError(code, message)

@@ -1,0 +1,225 @@
+"""The capture Job: built from a request, and read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import ValidationError
+
+from replay_operator.api.capture_job import REQUEST_VARIABLE, CaptureRequest, CaptureResult
+from replay_operator.api.meta import ObjectMeta
+from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.resources import CAPTURES, PODS
+from replay_operator.domain.captures import job_name
+
+CAPTURE_UID_LABEL = "replaybuffer.dev/capture-uid"
+CAPTURE_NAME_ANNOTATION = "replaybuffer.dev/capture"
+
+EXIT_NO_RETRY = 65
+"""The worker ends with EX_DATAERR when another try would end the same way."""
+
+BUFFER_MOUNT = "/buffer"
+ARCHIVE_MOUNT = "/archive"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What the install decides about every capture Job.
+
+    `beside_agent` puts its pod on the agent's node: a ReadWriteOnce volume is attached to that one only.
+    """
+
+    image: str
+    buffer_claim: str
+    archive_claim: str
+    service_account: str
+    deadline_seconds: int
+    retries: int
+    beside_agent: bool
+
+
+class JobPhase(StrEnum):
+    """How far a Job is."""
+
+    ABSENT = "Absent"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A capture Job as it is now. `result` is None until its pod has told it."""
+
+    phase: JobPhase
+    result: CaptureResult | None = None
+    message: str = ""
+
+
+def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
+    """Build the Job.
+
+    The pod gets no service account token, sees the buffer read-only, and passes Pod Security `restricted`.
+    No user is named: the image's is numeric, and OpenShift assigns one.
+
+    Args:
+        meta: The capture, which owns the Job.
+        request: What to cut.
+        settings: What the install decides.
+    """
+    labels = {
+        "app.kubernetes.io/name": "replay-capture",
+        "app.kubernetes.io/part-of": "replay-operator",
+        CAPTURE_UID_LABEL: meta.uid,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(meta, request.attempt),
+            "labels": labels,
+            "annotations": {CAPTURE_NAME_ANNOTATION: meta.name},
+            "ownerReferences": [
+                {
+                    "apiVersion": CAPTURES.api_version,
+                    "kind": CAPTURES.kind,
+                    "name": meta.name,
+                    "uid": meta.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": settings.retries,
+            "activeDeadlineSeconds": settings.deadline_seconds,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "capture",
+                            "operator": "In",
+                            "values": [EXIT_NO_RETRY],
+                        },
+                    }
+                ]
+            },
+            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(request, settings)},
+        },
+    }
+
+
+_BESIDE_AGENT = {
+    "podAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {
+                "topologyKey": "kubernetes.io/hostname",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "replay-agent"}},
+            }
+        ]
+    }
+}
+
+
+def _pod_spec(request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
+    return ({"affinity": _BESIDE_AGENT} if settings.beside_agent else {}) | {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "fsGroup": 0,  # the segments belong to group 0, egress's own group
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "capture",
+                "image": settings.image,
+                "args": ["capture"],
+                "env": [{"name": REQUEST_VARIABLE, "value": request.model_dump_json(by_alias=True)}],
+                "resources": {
+                    "requests": {"cpu": "500m", "memory": "256Mi"},
+                    "limits": {"memory": "512Mi"},
+                },
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [
+                    {"name": "buffer", "mountPath": BUFFER_MOUNT, "readOnly": True},
+                    {"name": "archive", "mountPath": ARCHIVE_MOUNT},
+                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of this pod
+                ],
+            }
+        ],
+        "volumes": [
+            {
+                "name": "buffer",
+                "persistentVolumeClaim": {"claimName": settings.buffer_claim, "readOnly": True},
+            },
+            {"name": "archive", "persistentVolumeClaim": {"claimName": settings.archive_claim}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+
+
+def job_phase(job: dict[str, Any] | None) -> tuple[JobPhase, str]:
+    """Read how far a Job is, and what its failure condition says."""
+    if job is None:
+        return JobPhase.ABSENT, ""
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition.get("status") != "True":
+            continue
+        if condition["type"] == "Complete":
+            return JobPhase.SUCCEEDED, ""
+        if condition["type"] == "Failed":
+            return JobPhase.FAILED, f"{condition.get('reason', '')}: {condition.get('message', '')}"
+    return JobPhase.RUNNING, ""
+
+
+def termination_result(pods: tuple[dict[str, Any], ...], capture_uid: str) -> CaptureResult | None:
+    """Find the newest result that a pod of the Job has left in its termination message.
+
+    Args:
+        pods: The Job's pods.
+        capture_uid: Whose result it must be.
+    """
+    messages = [
+        (str(ended.get("finishedAt", "")), str(ended["message"]))
+        for pod in pods
+        for container in pod.get("status", {}).get("containerStatuses", [])
+        if (ended := container.get("state", {}).get("terminated")) and ended.get("message")
+    ]
+    for _, message in sorted(messages, reverse=True):
+        try:
+            result = CaptureResult.model_validate_json(message)
+        except ValidationError:
+            continue
+        if result.capture_uid == capture_uid:
+            return result
+    return None
+
+
+async def view_job(
+    gateway: KubernetesGateway, namespace: str, job: dict[str, Any] | None, capture_uid: str
+) -> JobView:
+    """Give the state of a capture Job, with its result once it has ended.
+
+    Args:
+        gateway: The Kubernetes API, asked for the Job's pods only when the Job has ended.
+        namespace: Where the Job is.
+        job: The Job as the watch delivered it.
+        capture_uid: Whose Job it is.
+    """
+    phase, message = job_phase(job)
+    if job is None or phase in (JobPhase.ABSENT, JobPhase.RUNNING):
+        return JobView(phase)
+    selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+    pods = await gateway.list(PODS, namespace, labels=selector)
+    return JobView(phase, termination_result(pods, capture_uid), message)

@@ -1,0 +1,69 @@
+"""The operator's side of the agent protocol."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import aiofiles
+import aiohttp
+from pydantic import ValidationError
+
+from replay_operator.api.agent import Coverage, Policy, PolicyAck, RunFile
+from replay_operator.api.model import ApiModel
+from replay_operator.domain.layout import RunPath
+
+REQUEST_TIMEOUT = timedelta(seconds=5)
+
+
+class AgentUnavailable(Exception):
+    """The agent did not do what was asked; nothing is known about the volume until it does."""
+
+
+class AgentClient:
+    """Talks to the one agent of the install.
+
+    The token is read from its file for each request: a rotated Secret is in force at once.
+    """
+
+    def __init__(self, url: str, token_file: Path, session: aiohttp.ClientSession) -> None:
+        self._url = url.rstrip("/")
+        self._token_file = token_file
+        self._session = session
+
+    async def put_policy(self, policy: Policy) -> PolicyAck:
+        """Send the whole policy; give which one is in force then (a newer one stays)."""
+        return PolicyAck.model_validate_json(
+            await self._call("PUT", "/v1/policy", policy, refusal_is_answer=409)
+        )
+
+    async def put_run(self, path: RunPath, run: RunFile) -> None:
+        """Make a run's directory, or complete its `run.json`."""
+        await self._call("PUT", f"/v1/runs/{path.relative}", run)
+
+    async def coverage(self) -> Coverage:
+        """Ask what lies on the volume."""
+        return Coverage.model_validate_json(await self._call("GET", "/v1/coverage"))
+
+    async def _call(
+        self, method: str, path: str, body: ApiModel | None = None, *, refusal_is_answer: int = 0
+    ) -> bytes:
+        try:
+            async with aiofiles.open(self._token_file, encoding="utf-8") as file:
+                token = (await file.read()).strip()
+            async with self._session.request(
+                method,
+                self._url + path,
+                data=body.model_dump_json(by_alias=True, exclude_none=True) if body else None,
+                headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT.total_seconds()),
+            ) as response:
+                text = await response.read()
+                if response.ok or response.status == refusal_is_answer:
+                    return text
+                said = text[:200].decode(errors="replace")
+                raise AgentUnavailable(f"the agent answered {response.status} to {method} {path}: {said}")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
+            raise AgentUnavailable(
+                f"the agent did not answer {method} {path}: {type(error).__name__}"
+            ) from error

@@ -1,0 +1,186 @@
+"""One reconcile of a ReplayCapture: observe, decide, act, write status if it differs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from replay_operator.api.capture_job import CaptureRequest
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import Output, ReplayCapture
+from replay_operator.cluster.gateway import Conflict, KubernetesGateway
+from replay_operator.cluster.jobs import (
+    ARCHIVE_MOUNT,
+    BUFFER_MOUNT,
+    JobPhase,
+    JobSettings,
+    job_body,
+    view_job,
+)
+from replay_operator.cluster.resources import JOBS
+from replay_operator.controller.coverage import CoverageWatch
+from replay_operator.controller.jobs import JobStore
+from replay_operator.controller.policy import PolicyPublisher
+from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.captures import (
+    CaptureDecision,
+    CaptureObservation,
+    JobOutcome,
+    decide_capture,
+    is_finished,
+)
+from replay_operator.domain.layout import clip_path
+from replay_operator.domain.lifecycle import CoverageView
+from replay_operator.domain.status_contract import RECORDING, CaptureState, is_true
+from replay_operator.metrics import OperatorMetrics
+
+log = logging.getLogger(__name__)
+
+_OUTCOME = {
+    JobPhase.ABSENT: JobOutcome.NONE,
+    JobPhase.RUNNING: JobOutcome.RUNNING,
+    JobPhase.SUCCEEDED: JobOutcome.ENDED,
+    JobPhase.FAILED: JobOutcome.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """What the install decides about every capture."""
+
+    namespace: str
+    segment_seconds: int
+    job: JobSettings
+
+
+class CaptureReconciler:
+    """Gathers what is known about a capture and carries out what the domain decides."""
+
+    def __init__(
+        self,
+        *,
+        settings: CaptureSettings,
+        buffers: ObjectStore[ReplayBuffer],
+        captures: ObjectStore[ReplayCapture],
+        jobs: JobStore,
+        gateway: KubernetesGateway,
+        policy: PolicyPublisher,
+        coverage: CoverageWatch,
+        writer: StatusWriter,
+        metrics: OperatorMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._buffers = buffers
+        self._captures = captures
+        self._jobs = jobs
+        self._gateway = gateway
+        self._policy = policy
+        self._coverage = coverage
+        self._writer = writer
+        self._metrics = metrics
+        self._clock = clock
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Bring one capture forward.
+
+        Args:
+            uid: The capture's uid. One that is gone needs nothing: its Job goes with it, its pin with the
+                next policy.
+
+        Returns:
+            Seconds until it must be looked at again, or None.
+        """
+        capture = self._captures.get(uid)
+        if capture is None:
+            self._policy.poke()
+            return None
+        if is_finished(capture) or capture.metadata.deletion_timestamp is not None:
+            return None
+        decision = decide_capture(capture, await self._observe(capture), self._clock())
+        if decision.create_job is not None:
+            await self._create_job(capture, decision.create_job)
+        await self._writer.write_capture(capture, decision.status)
+        self._count(decision)
+        self._policy.poke()
+        if decision.recheck is None:
+            return None
+        return max(0.0, (decision.recheck - self._clock()).total_seconds())
+
+    async def _observe(self, capture: ReplayCapture) -> CaptureObservation:
+        source = capture.status.source
+        buffer = (
+            self._buffers.get(source.buffer_uid)
+            if source
+            else self._buffers.by_name(capture.spec.buffer_ref.name)
+        )
+        job = await self._job(capture)
+        view = await view_job(self._gateway, self._settings.namespace, job, capture.metadata.uid)
+        segment_seconds = buffer.status.segment_seconds if buffer else None
+        return CaptureObservation(
+            buffer=buffer,
+            coverage=self._coverage.of(source.path) if source else CoverageView(),
+            segment_seconds=segment_seconds or self._settings.segment_seconds,
+            buffer_recording=buffer is not None and is_true(buffer.status.conditions, RECORDING),
+            pinned=self._policy.is_pinned(capture.metadata.uid),
+            job=_OUTCOME[view.phase],
+            result=view.result,
+            job_message=view.message,
+        )
+
+    async def _job(self, capture: ReplayCapture) -> dict[str, Any] | None:
+        if capture.status.job is None:
+            return None
+        name = capture.status.job.name
+        # After a restart the watch may not have told yet: "no Job" must not be guessed.
+        return self._jobs.get(name) or await self._gateway.get(JOBS, self._settings.namespace, name)
+
+    async def _create_job(self, capture: ReplayCapture, attempt: int) -> None:
+        body = job_body(capture.metadata, self._request(capture, attempt), self._settings.job)
+        try:
+            await self._gateway.create(JOBS, self._settings.namespace, body)
+        except Conflict:
+            log.info("Job %s exists already: going on with it", body["metadata"]["name"])
+
+    def _request(self, capture: ReplayCapture, attempt: int) -> CaptureRequest:
+        source, wanted = capture.status.source, capture.status.range
+        if source is None or wanted is None:
+            raise ValueError(
+                f"ReplayCapture {capture.metadata.name}: a Job was wanted before its range was known"
+            )
+        buffer = self._buffers.get(source.buffer_uid)
+        output = capture.spec.output or Output()
+        meta = capture.metadata
+        return CaptureRequest(
+            capture_uid=meta.uid,
+            attempt=attempt,
+            buffer_directory=f"{BUFFER_MOUNT}/{source.path}",
+            start=wanted.start,
+            end=wanted.end,
+            when_short=capture.spec.when_short,
+            holes=capture.spec.holes,
+            trim=capture.spec.trim,
+            archive_directory=ARCHIVE_MOUNT,
+            clip_path=clip_path(
+                namespace=meta.namespace,
+                owner=buffer.spec.owner if buffer else None,
+                day=wanted.start,
+                name=output.name or meta.name,
+                uid=meta.uid,
+            ),
+            title=output.title,
+            room=buffer.spec.room if buffer else None,
+            buffer=capture.spec.buffer_ref.name,
+            thumbnail=output.thumbnail,
+        )
+
+    def _count(self, decision: CaptureDecision) -> None:
+        if decision.state is CaptureState.READY:
+            self._metrics.captures.inc()
+        elif decision.state is CaptureState.FAILED:
+            reason = next(c.reason for c in decision.status.conditions if c.type == "Stalled")
+            self._metrics.capture_errors.labels(error_type=reason).inc()

@@ -1,0 +1,87 @@
+"""The newest word of the agent, and who must hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from replay_operator.api.agent import BufferCoverage, Coverage
+from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
+from replay_operator.domain.lifecycle import CoverageView
+
+RECENT = timedelta(seconds=10)
+"""How old the agent's word may be. Older: unknown, which is not dead (DESIGN §4)."""
+
+log = logging.getLogger(__name__)
+
+
+class CoverageWatch:
+    """Asks the agent for coverage again and again, and tells which buffers changed in a way that matters.
+
+    A further segment of a healthy run does not matter: the buffer's own re-check finds it. So five thousand
+    recording buffers cause no wake-ups.
+    """
+
+    def __init__(
+        self,
+        agent: AgentClient,
+        *,
+        interval: timedelta,
+        clock: Callable[[], datetime],
+        on_change: Callable[[frozenset[str]], None],
+        on_answer: Callable[[], None],
+    ) -> None:
+        self._agent = agent
+        self._interval = interval
+        self._clock = clock
+        self._on_change = on_change
+        self._on_answer = on_answer
+        self._buffers: dict[str, BufferCoverage] = {}
+        self._heard_at: datetime | None = None
+        self._complete = False
+
+    def of(self, path: str) -> CoverageView:
+        """Give what lies on disk of one buffer.
+
+        Args:
+            path: Its directory on the buffer volume.
+        """
+        recent = self._heard_at is not None and self._clock() - self._heard_at <= RECENT
+        found = self._buffers.get(path)
+        runs = {run.run: run for run in found.runs} if found else {}
+        return CoverageView(runs=runs, known=recent and self._complete)
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._interval.total_seconds())
+
+    async def refresh(self) -> None:
+        """Ask once. An agent that is away leaves the old word, which grows too old by itself."""
+        try:
+            coverage = await self._agent.coverage()
+        except AgentUnavailable as error:
+            log.warning("no coverage: %s", error)
+            return
+        changed = self._take(coverage)
+        if changed:
+            self._on_change(changed)
+        self._on_answer()
+
+    def _take(self, coverage: Coverage) -> frozenset[str]:
+        news = {buffer.path: buffer for buffer in coverage.buffers}
+        became_known = coverage.complete and not self._complete
+        changed = {
+            path
+            for path in news.keys() | self._buffers.keys()
+            if became_known or _outline(news.get(path)) != _outline(self._buffers.get(path))
+        }
+        self._buffers, self._complete, self._heard_at = news, coverage.complete, self._clock()
+        return frozenset(changed)
+
+
+def _outline(buffer: BufferCoverage | None) -> frozenset[tuple[str, bool]]:
+    return frozenset((run.run, run.ended) for run in buffer.runs) if buffer else frozenset()

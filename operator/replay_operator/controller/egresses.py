@@ -1,0 +1,104 @@
+"""Which egress belongs to which buffer: LiveKit's list, and what we did since that list was asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+
+from replay_operator.domain.egress import Egress, EgressState
+from replay_operator.domain.layout import RunPath, parse_filename_prefix
+from replay_operator.domain.lifecycle import LiveKitView
+from replay_operator.livekit.poller import Snapshot
+
+
+class EgressBook:
+    """Groups egresses by buffer, found by their filename prefix.
+
+    The prefix is the only truth: it survives a lost status, a crash between start and status, and a time-out
+    whose outcome nobody knows (DESIGN §6.1).
+    """
+
+    def __init__(self, *, namespace: str, root: str, snapshot: Callable[[], Snapshot]) -> None:
+        self._namespace = namespace
+        self._root = root
+        self._snapshot = snapshot
+        self._started: dict[str, tuple[Egress, datetime]] = {}
+        self._stopped: dict[str, datetime] = {}
+        self._by_buffer: dict[str, tuple[Egress, ...]] = {}
+        self._indexed = -1
+
+    def run_of(self, egress: Egress) -> RunPath | None:
+        """Give the run that an egress writes, or None when it is not one of this install's."""
+        path = parse_filename_prefix(egress.filename_prefix, self._root)
+        return path if path is not None and path.namespace == self._namespace else None
+
+    def view(self, buffer_uid: str) -> LiveKitView:
+        """Give the egresses of a buffer that still write.
+
+        One that is ending is left out: it flushes and goes by itself.
+        """
+        self._index()
+        snapshot = self._snapshot()
+        listed = self._by_buffer.get(buffer_uid, ())
+        ids = {egress.id for egress in listed}
+        own = tuple(
+            egress
+            for egress, _ in self._started.values()
+            if egress.id not in ids and (path := self.run_of(egress)) and path.buffer_uid == buffer_uid
+        )
+        writing = tuple(
+            egress
+            for egress in (*listed, *own)
+            if egress.state is not EgressState.ENDING and egress.id not in self._stopped
+        )
+        return LiveKitView(egresses=writing, asked_at=snapshot.asked_at if snapshot.complete else None)
+
+    def buffers_of(self, egress_ids: frozenset[str]) -> frozenset[str]:
+        """Give the buffers that egresses belong to, also those that have just vanished from the list."""
+        before = dict(self._by_buffer)
+        self._index()
+        return frozenset(
+            uid
+            for book in (before, self._by_buffer)
+            for uid, egresses in book.items()
+            if any(egress.id in egress_ids for egress in egresses)
+        )
+
+    def all_buffers(self) -> frozenset[str]:
+        """Give every buffer uid that LiveKit records for in this install."""
+        self._index()
+        return frozenset(self._by_buffer)
+
+    def was_stopped(self, egress_id: str) -> bool:
+        """Tell whether we have asked for its end ourselves."""
+        return egress_id in self._stopped
+
+    def note_started(self, egress: Egress, now: datetime) -> None:
+        """Remember our own start until a list that was asked for later tells of it."""
+        self._started[egress.id] = (egress, now)
+
+    def note_stopped(self, egress_id: str, now: datetime) -> None:
+        """Remember our own stop, so that an older list does not bring the egress back."""
+        self._started.pop(egress_id, None)
+        self._stopped[egress_id] = now
+
+    def _index(self) -> None:
+        snapshot = self._snapshot()
+        if snapshot.generation == self._indexed:
+            return
+        self._indexed = snapshot.generation
+        groups: dict[str, list[Egress]] = defaultdict(list)
+        for egress in snapshot.egresses.values():
+            path = self.run_of(egress)
+            if path is not None:
+                groups[path.buffer_uid].append(egress)
+        self._by_buffer = {uid: tuple(egresses) for uid, egresses in groups.items()}
+        self._started = {
+            id_: (egress, at) for id_, (egress, at) in self._started.items() if at >= snapshot.asked_at
+        }
+        self._stopped = {
+            id_: at
+            for id_, at in self._stopped.items()
+            if at >= snapshot.asked_at or id_ in snapshot.egresses
+        }

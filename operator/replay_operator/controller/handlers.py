@@ -1,0 +1,119 @@
+"""The kopf handlers: each stores what it hears and queues a key. Nothing else happens here.
+
+`on.event` only: kopf then writes nothing, adds no finalizer, and keeps no progress (DESIGN §5).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import kopf
+
+from replay_operator.api.model import GROUP, VERSION
+from replay_operator.api.replaybuffer import BUFFER_PLURAL, ReplayBuffer
+from replay_operator.api.replaycapture import CAPTURE_PLURAL, ReplayCapture
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.controller.jobs import JobStore
+from replay_operator.controller.keys import Key, Kind
+from replay_operator.controller.queue import KeyedQueue
+from replay_operator.controller.store import ObjectStore
+
+SERVER_TIMEOUT_SECONDS = 300
+CLIENT_TIMEOUT_SECONDS = 330
+CONNECT_TIMEOUT_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inbox:
+    """Where the handlers put what they hear."""
+
+    buffers: ObjectStore[ReplayBuffer]
+    captures: ObjectStore[ReplayCapture]
+    jobs: JobStore
+    queue: KeyedQueue[Key]
+
+    def buffer(self, type_: str | None, body: dict[str, Any]) -> None:
+        """Take in an event of a ReplayBuffer."""
+        uid = body["metadata"]["uid"]
+        if type_ == "DELETED":
+            self.buffers.drop(uid)
+        else:
+            self.buffers.put(body)
+        self.queue.add(Key(Kind.BUFFER, uid), urgent=type_ == "DELETED")
+
+    def capture(self, type_: str | None, body: dict[str, Any]) -> None:
+        """Take in an event of a ReplayCapture."""
+        uid = body["metadata"]["uid"]
+        if type_ == "DELETED":
+            self.captures.drop(uid)
+        else:
+            self.captures.put(body)
+        self.queue.add(Key(Kind.CAPTURE, uid))
+
+    def job(self, type_: str | None, body: dict[str, Any]) -> None:
+        """Take in an event of a capture Job."""
+        uid = self.jobs.drop(body) if type_ == "DELETED" else self.jobs.put(body)
+        if uid is not None:
+            self.queue.add(Key(Kind.CAPTURE, uid))
+
+
+class EndlessBackoffs:
+    """Delays that never run out: kopf exits when its list of them does, however long the API is away."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Give growing delays in seconds, capped at 20, each with up to a quarter of jitter."""
+        delay = 0.5
+        while True:
+            yield delay * random.uniform(1.0, 1.25)  # noqa: S311 - jitter is no secret
+            delay = min(20.0, delay * 2)
+
+
+def build_registry(inbox: Inbox) -> kopf.OperatorRegistry:
+    """Register the handlers.
+
+    Args:
+        inbox: Where they put what they hear.
+    """
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        found = kopf.login_with_service_account(**kwargs)
+        if found is None:
+            return kopf.login_with_kubeconfig(**kwargs)
+        # The address that every client of Kubernetes uses in a pod: it needs no DNS.
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        host = f"[{host}]" if ":" in host else host
+        return dataclasses.replace(found, server=f"https://{host}:{port}")
+
+    @kopf.on.event(GROUP, VERSION, BUFFER_PLURAL, registry=registry)
+    async def _on_buffer(event: kopf.RawEvent, **_: Any) -> None:
+        inbox.buffer(event["type"], dict(event["object"]))
+
+    @kopf.on.event(GROUP, VERSION, CAPTURE_PLURAL, registry=registry)
+    async def _on_capture(event: kopf.RawEvent, **_: Any) -> None:
+        inbox.capture(event["type"], dict(event["object"]))
+
+    @kopf.on.event("batch", "v1", "jobs", labels={CAPTURE_UID_LABEL: kopf.PRESENT}, registry=registry)
+    async def _on_job(event: kopf.RawEvent, **_: Any) -> None:
+        inbox.job(event["type"], dict(event["object"]))
+
+    return registry
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Give kopf's settings, each for a reason that was measured (operators.md §1)."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True  # our kinds do not come and go, and scanning needs cluster-wide rights
+    settings.peering.standalone = True
+    settings.networking.error_backoffs = EndlessBackoffs()
+    settings.watching.server_timeout = SERVER_TIMEOUT_SECONDS
+    settings.watching.client_timeout = CLIENT_TIMEOUT_SECONDS
+    settings.watching.connect_timeout = CONNECT_TIMEOUT_SECONDS
+    settings.watching.label_selectors["batch/jobs"] = CAPTURE_UID_LABEL
+    return settings

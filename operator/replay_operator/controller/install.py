@@ -1,0 +1,197 @@
+"""What is not per object: claims, the autoscaler's floor, the barrier after a start, the sweep for leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from replay_operator.api.agent import Policy
+from replay_operator.api.meta import find_condition
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.cluster.autoscaler import FloorOutcome, set_floor
+from replay_operator.cluster.claims import ClaimRequest, ensure_claim
+from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
+from replay_operator.cluster.resources import BUFFERS, CAPTURES
+from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.keys import Key, Kind
+from replay_operator.controller.queue import KeyedQueue
+from replay_operator.controller.store import ObjectStore
+from replay_operator.domain.capacity import worker_floor
+from replay_operator.domain.policy import build_policy
+from replay_operator.domain.status_contract import RECORDING, BufferState
+from replay_operator.livekit.poller import SnapshotPoller
+from replay_operator.metrics import OperatorMetrics
+
+RELIST = timedelta(minutes=10)
+LOOK_SECONDS = 5.0
+
+_NEEDS_WORKER = frozenset(
+    {
+        BufferState.RECORDING,
+        BufferState.STARTING,
+        BufferState.RESTARTING,
+        BufferState.WAITING_FOR_CAPACITY,
+        BufferState.UNCERTAIN,
+    }
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """How the fleet is sized."""
+
+    name: str
+    per_worker: int
+    headroom: int
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstallSettings:
+    """What an install is made of."""
+
+    namespace: str
+    claims: tuple[ClaimRequest, ...]
+    fleet: FleetSettings
+    epoch: int
+    default_segment_seconds: int
+
+
+class InstallReconciler:
+    """Looks at the whole every few seconds.
+
+    Until both kinds are listed and LiveKit has answered once, nothing is swept, no policy is sent and the
+    fleet is not made smaller: a restart must not act on a partial view (DESIGN §5).
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: InstallSettings,
+        gateway: KubernetesGateway,
+        buffers: ObjectStore[ReplayBuffer],
+        captures: ObjectStore[ReplayCapture],
+        queue: KeyedQueue[Key],
+        egresses: EgressBook,
+        poller: SnapshotPoller,
+        metrics: OperatorMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._buffers = buffers
+        self._captures = captures
+        self._queue = queue
+        self._egresses = egresses
+        self._poller = poller
+        self._metrics = metrics
+        self._clock = clock
+        self._listed_at: datetime | None = None
+        self._claims_made = False
+        self._counted: frozenset[str] = frozenset()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the view is complete enough to act on what is *not* there."""
+        return self._listed_at is not None and self._poller.snapshot.complete
+
+    def policy(self) -> Policy | None:
+        """Build the policy of now, or None while the view is partial."""
+        if self._listed_at is None:
+            return None
+        return build_policy(
+            self._buffers,
+            self._captures,
+            epoch=self._settings.epoch,
+            default_segment_seconds=self._settings.default_segment_seconds,
+        )
+
+    async def run(self) -> None:
+        """Look after the install for ever."""
+        while True:
+            try:
+                await self.reconcile()
+            except ClusterError as error:
+                log.warning("the install could not be looked after now: %s", error)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def reconcile(self) -> None:
+        """Look once.
+
+        Raises:
+            ClusterError: The API server did not do what was asked; the next look tries again.
+        """
+        if self._listed_at is None or self._clock() - self._listed_at >= RELIST:
+            await self._relist()
+        if not self._claims_made:
+            await self._make_claims()
+        self._count()
+        if self.is_whole:
+            self._sweep()
+            await self._set_floor()
+
+    async def _relist(self) -> None:
+        namespace = self._settings.namespace
+        buffers = await self._gateway.list(BUFFERS, namespace)
+        captures = await self._gateway.list(CAPTURES, namespace)
+        gone = [Key(Kind.BUFFER, uid) for uid in self._buffers.replace_all(buffers)]
+        gone += [Key(Kind.CAPTURE, uid) for uid in self._captures.replace_all(captures)]
+        for key in gone:
+            self._queue.add(key, urgent=True)
+        for buffer in self._buffers:
+            self._queue.add(Key(Kind.BUFFER, buffer.metadata.uid))
+        for capture in self._captures:
+            self._queue.add(Key(Kind.CAPTURE, capture.metadata.uid))
+        self._listed_at = self._clock()
+
+    async def _make_claims(self) -> None:
+        for claim in self._settings.claims:
+            if await ensure_claim(self._gateway, self._settings.namespace, claim):
+                log.info("made PersistentVolumeClaim %s", claim.name)
+        self._claims_made = True
+
+    def _sweep(self) -> None:
+        """Queue the clean-up of every buffer that LiveKit records and nobody has: a crash left it over."""
+        for uid in self._egresses.all_buffers():
+            if self._buffers.get(uid) is None:
+                self._queue.add(Key(Kind.BUFFER, uid), urgent=True)
+
+    async def _set_floor(self) -> None:
+        fleet = self._settings.fleet
+        demand = sum(1 for buffer in self._buffers if _state(buffer) in _NEEDS_WORKER)
+        floor = worker_floor(
+            demand,
+            per_worker=fleet.per_worker,
+            headroom=fleet.headroom,
+            minimum=fleet.minimum,
+            maximum=fleet.maximum,
+        )
+        outcome = await set_floor(self._gateway, self._settings.namespace, fleet.name, floor)
+        if outcome is FloorOutcome.SET:
+            log.info("autoscaler %s: minReplicas is now %d for %d buffers", fleet.name, floor, demand)
+
+    def _count(self) -> None:
+        states: dict[str, int] = {}
+        recording = 0
+        for buffer in self._buffers:
+            state = _state(buffer)
+            states[state] = states.get(state, 0) + 1
+            recording += state == BufferState.RECORDING
+        for state in self._counted - states.keys():
+            self._metrics.buffers.labels(state=state).set(0)
+        for state, number in states.items():
+            self._metrics.buffers.labels(state=state).set(number)
+        self._counted = self._counted | states.keys()
+        self._metrics.active_sessions.set(recording)
+
+
+def _state(buffer: ReplayBuffer) -> str:
+    condition = find_condition(buffer.status.conditions, RECORDING)
+    return condition.reason if condition else "New"

@@ -1,0 +1,105 @@
+"""One queue for all reconciles: each key once, never twice at the same time, later when asked so."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+MAX_BACKOFF_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class KeyedQueue(Generic[K]):
+    """Deduplicates keys, runs one reconcile per key at a time, and keeps delayed re-queues.
+
+    A key that is added while it runs runs once more afterwards. A key that is added again runs at the earlier
+    of the two times. No exception leaves the loop: it becomes a re-queue with a growing delay.
+    """
+
+    def __init__(self) -> None:
+        self._due: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._running: dict[K, float | None] = {}  # when a running key shall run once more
+        self._failures: dict[K, int] = {}
+        self._order = 0
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._due) + len(self._running)
+
+    def add(self, key: K, *, delay: float = 0.0, urgent: bool = False) -> None:
+        """Ask for a reconcile of `key`.
+
+        Args:
+            key: What to reconcile.
+            delay: Seconds from now.
+            urgent: Before everything else that is due, such as a deletion.
+        """
+        due = 0.0 if urgent else asyncio.get_running_loop().time() + delay
+        if key in self._running:
+            before = self._running[key]
+            self._running[key] = due if before is None else min(before, due)
+        else:
+            self._schedule(key, due)
+
+    def _schedule(self, key: K, due: float) -> None:
+        if self._due.get(key, float("inf")) <= due:
+            return
+        self._due[key] = due
+        self._order += 1
+        heapq.heappush(self._heap, (due, self._order, key))
+        self._changed.set()
+
+    async def run(self, reconcile: Callable[[K], Awaitable[float | None]], *, workers: int) -> None:
+        """Reconcile for ever.
+
+        Args:
+            reconcile: Does one key; gives the seconds after which it wants to be called again, or None.
+            workers: How many at once.
+        """
+        slots = asyncio.Semaphore(workers)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await slots.acquire()
+                key = await self._next()
+                self._running[key] = None
+                task = group.create_task(self._one(key, reconcile))
+                task.add_done_callback(lambda _: slots.release())
+
+    async def _next(self) -> K:
+        while True:
+            self._changed.clear()
+            now = asyncio.get_running_loop().time()
+            while self._heap and self._heap[0][0] <= now:
+                due, _, key = heapq.heappop(self._heap)
+                if self._due.get(key) == due:  # else it was asked for again at an earlier time, and is done
+                    del self._due[key]
+                    return key
+            timeout = self._heap[0][0] - now if self._heap else None
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout)
+            except TimeoutError:
+                continue
+
+    async def _one(self, key: K, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
+        try:
+            delay = await reconcile(key)
+        except Exception:
+            failures = self._failures.get(key, 0) + 1
+            self._failures[key] = failures
+            delay = min(MAX_BACKOFF_SECONDS, 0.5 * 2 ** min(failures, 10))
+            log.exception("reconcile of %s failed %d times; next try in %.1f s", key, failures, delay)
+        else:
+            self._failures.pop(key, None)
+        again = self._running[key]
+        del self._running[key]
+        if again is not None:
+            self._schedule(key, again)
+        if delay is not None:
+            self.add(key, delay=delay)

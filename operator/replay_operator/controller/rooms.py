@@ -1,0 +1,45 @@
+"""Who is in which room, asked for once for all buffers that want to know."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from replay_operator.domain.egress import Participant
+from replay_operator.livekit.port import LiveKit
+
+FRESH = timedelta(seconds=1)
+"""Several buffers of one room that look at the same time share one call."""
+
+
+class RoomLookup:
+    """Looks rooms up, each at most once a second however many buffers ask."""
+
+    def __init__(self, livekit: LiveKit, clock: Callable[[], datetime]) -> None:
+        self._livekit = livekit
+        self._clock = clock
+        self._known: dict[str, tuple[datetime, tuple[Participant, ...] | None]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def participants(self, room: str) -> tuple[Participant, ...] | None:
+        """List who is in a room; None when it does not exist.
+
+        Raises:
+            LiveKitError: LiveKit gave no answer.
+        """
+        async with self._locks.setdefault(room, asyncio.Lock()):
+            known = self._known.get(room)
+            if known is not None and self._clock() - known[0] < FRESH:
+                return known[1]
+            found = await self._livekit.participants(room)
+            self._known[room] = (self._clock(), found)
+            return found
+
+    def forget_old(self) -> None:
+        """Drop what is no longer fresh; called now and then so that closed rooms cost nothing."""
+        limit = self._clock() - FRESH
+        for room in [room for room, (at, _) in self._known.items() if at < limit]:
+            del self._known[room]
+            if not self._locks[room].locked():
+                del self._locks[room]

@@ -1,0 +1,76 @@
+"""What the operator knows of its objects: from the watches, from its own lists, from its own writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ReplayCapture
+
+T = TypeVar("T", ReplayBuffer, ReplayCapture)
+
+Json = dict[str, Any]
+
+
+class ObjectStore(Generic[T]):
+    """The newest known version of each object of one kind, by uid.
+
+    Our own write comes back over the watch later than its answer; an event that is older than what is here
+    is dropped, so that a decision never works on a status that it has itself replaced.
+    """
+
+    def __init__(self, model: type[T]) -> None:
+        self._model: type[T] = model
+        self._objects: dict[str, T] = {}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(tuple(self._objects.values()))
+
+    def get(self, uid: str) -> T | None:
+        """Give the object, or None when it is gone."""
+        return self._objects.get(uid)
+
+    def by_name(self, name: str) -> T | None:
+        """Give the object of a name, or None. Names are unique among those that are there now."""
+        return next((o for o in self._objects.values() if o.metadata.name == name), None)
+
+    def put(self, body: Json) -> T:
+        """Take in a version of an object; an older one changes nothing.
+
+        Args:
+            body: The object as the API server gave it.
+
+        Returns:
+            What is known now.
+        """
+        new = self._model.model_validate(body)
+        old = self._objects.get(new.metadata.uid)
+        if old is not None and _version(old) >= _version(new):
+            return old
+        self._objects[new.metadata.uid] = new
+        return new
+
+    def drop(self, uid: str) -> None:
+        """Forget an object that was deleted."""
+        self._objects.pop(uid, None)
+
+    def replace_all(self, bodies: tuple[Json, ...]) -> frozenset[str]:
+        """Take in a complete list.
+
+        Returns:
+            The uids that are no longer there: deletions that no watch has told.
+        """
+        there = {self.put(body).metadata.uid for body in bodies}
+        gone = frozenset(self._objects) - there
+        for uid in gone:
+            del self._objects[uid]
+        return gone
+
+
+def _version(known: ReplayBuffer | ReplayCapture) -> int:
+    # Resource versions of one kind compare as numbers: promised from Kubernetes 1.35, true with etcd before.
+    return int(known.metadata.resource_version or 0)

@@ -1,0 +1,81 @@
+"""The policy that the agent follows, built from the resources as they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+
+from replay_operator.api.agent import BufferPolicy, Pin, Policy
+from replay_operator.api.meta import ConditionStatus, find_condition
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS
+from replay_operator.domain.captures import is_finished
+from replay_operator.domain.layout import buffer_path
+from replay_operator.domain.status_contract import RECORDING, BufferState
+
+
+def pins_of(captures: Iterable[ReplayCapture]) -> dict[str, tuple[Pin, ...]]:
+    """Give the pins of all unfinished captures, by directory of their buffer."""
+    pins: dict[str, list[Pin]] = defaultdict(list)
+    for capture in captures:
+        source, wanted = capture.status.source, capture.status.range
+        if source is None or wanted is None or is_finished(capture):
+            continue
+        pins[source.path].append(Pin(capture_uid=capture.metadata.uid, start=wanted.start, end=wanted.end))
+    return {path: tuple(sorted(p, key=lambda pin: pin.capture_uid)) for path, p in pins.items()}
+
+
+def build_policy(
+    buffers: Iterable[ReplayBuffer],
+    captures: Iterable[ReplayCapture],
+    *,
+    epoch: int,
+    default_segment_seconds: int,
+) -> Policy:
+    """Build the whole policy; its `seq` is given by whoever sends it.
+
+    A buffer that has been deleted keeps a line of its own as long as a capture needs it, so that its
+    directory is no orphan yet.
+
+    Args:
+        buffers: All buffers.
+        captures: All captures.
+        epoch: Of this leader.
+        default_segment_seconds: For buffers that name none.
+    """
+    pins = pins_of(captures)
+    lines = [_line(buffer, pins, default_segment_seconds) for buffer in buffers]
+    named = {line.path for line in lines}
+    lines += [
+        BufferPolicy(
+            path=path, window_seconds=0, slack_seconds=0, segment_seconds=default_segment_seconds, pins=held
+        )
+        for path, held in pins.items()
+        if path not in named
+    ]
+    return Policy(epoch=epoch, seq=0, complete=True, buffers=tuple(sorted(lines, key=lambda line: line.path)))
+
+
+def _line(
+    buffer: ReplayBuffer, pins: dict[str, tuple[Pin, ...]], default_segment_seconds: int
+) -> BufferPolicy:
+    path = buffer_path(buffer.metadata.namespace, buffer.metadata.uid)
+    recording = find_condition(buffer.status.conditions, RECORDING)
+    ended = recording is not None and (
+        recording.status is ConditionStatus.FALSE
+        and recording.reason in (BufferState.SOURCE_GONE, BufferState.SUSPENDED)
+    )
+    since = recording.last_transition_time if ended and recording is not None else None
+    return BufferPolicy(
+        path=path,
+        window_seconds=buffer.spec.window_seconds,
+        slack_seconds=DEFAULT_SLACK_SECONDS,
+        segment_seconds=buffer.status.segment_seconds
+        or buffer.spec.segment_seconds
+        or default_segment_seconds,
+        frozen_at=since,
+        expires_at=since + timedelta(seconds=buffer.spec.keep_after_end_seconds) if since else None,
+        pins=pins.get(path, ()),
+    )

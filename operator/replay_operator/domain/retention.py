@@ -1,0 +1,141 @@
+"""What the agent may delete: pure decisions over what lies on the buffer volume (DESIGN §4, §6.7).
+
+Everything here errs on the side of keeping. The shell that deletes is `agent/sweep.py`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from replay_operator.api.agent import BufferPolicy, Pin, Policy
+
+NEWEST_KEPT = 2
+"""Segments at the end of a live run that never go, so that no wrong clock can empty a recording."""
+
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """One segment file, with the capture times of its media."""
+
+    run: str
+    index: int
+    start: datetime
+    end: datetime
+    bytes: int
+
+
+def removable_segments(
+    policy: BufferPolicy, segments: Collection[StoredSegment], *, live_runs: Collection[str], now: datetime
+) -> list[StoredSegment]:
+    """Choose the segments of one buffer that nothing needs any more, oldest index of each run first.
+
+    Args:
+        policy: What to keep of the buffer.
+        segments: Every segment file of the buffer, in any order.
+        live_runs: Names of the runs that are still written.
+        now: Time of the decision.
+    """
+    cutoff = window_cutoff(policy, now)
+    if all(segment.end >= cutoff for segment in segments):
+        return []
+    removable: list[StoredSegment] = []
+    for run, stored in _by_run(segments).items():
+        kept = _pinned_positions(stored, policy.pins)
+        if run in live_runs:
+            kept.update(range(len(stored) - NEWEST_KEPT, len(stored)))
+        removable += [s for position, s in enumerate(stored) if s.end < cutoff and position not in kept]
+    return removable
+
+
+def window_cutoff(policy: BufferPolicy, now: datetime) -> datetime:
+    """Give the time before which a segment must have ended to be outside the window.
+
+    Args:
+        policy: What to keep of the buffer.
+        now: Time of the decision; it does not count once the source has gone (`frozen_at`).
+    """
+    if policy.expires_at is not None and now >= policy.expires_at:
+        return _END_OF_TIME
+    newest = policy.frozen_at or now
+    return newest - timedelta(seconds=policy.window_seconds + policy.slack_seconds)
+
+
+def orphans_since(
+    before: Mapping[str, float], *, on_disk: Collection[str], policy: Policy, now_seconds: float
+) -> dict[str, float]:
+    """Update since when each buffer directory has been named by no policy.
+
+    An incomplete policy cannot make an orphan: it only ends being one.
+
+    Args:
+        before: The answer of the last call: buffer path to monotonic seconds.
+        on_disk: Paths of the buffer directories that exist.
+        policy: The policy in force.
+        now_seconds: Monotonic seconds of this call.
+    """
+    named = {buffer.path for buffer in policy.buffers}
+    unnamed = [path for path in on_disk if path not in named]
+    return {path: before.get(path, now_seconds) for path in unnamed if policy.complete or path in before}
+
+
+def orphans_due(
+    since: Mapping[str, float], *, policy: Policy, now_seconds: float, grace_seconds: float
+) -> list[str]:
+    """Choose the orphan directories whose grace period has passed, only under a complete policy.
+
+    Args:
+        since: What `orphans_since` gave: buffer path to monotonic seconds.
+        policy: The policy in force.
+        now_seconds: Monotonic seconds of this call.
+        grace_seconds: How long a directory must have been an orphan.
+    """
+    if not policy.complete:
+        return []
+    return sorted(path for path, first in since.items() if now_seconds - first >= grace_seconds)
+
+
+def deletion_allowed(
+    *,
+    now_seconds: float,
+    started_seconds: float,
+    heard_seconds: float | None,
+    silence_seconds: float,
+    startup_quiet_seconds: float,
+) -> bool:
+    """Say whether the agent may delete at all: an outage must cost nobody the start of a capture.
+
+    Args:
+        now_seconds: Monotonic seconds of this call.
+        started_seconds: When the agent started.
+        heard_seconds: When it last accepted a policy, None if not since its start.
+        silence_seconds: How old that may be.
+        startup_quiet_seconds: How long after its start the agent deletes nothing in any case.
+    """
+    if heard_seconds is None or now_seconds - started_seconds < startup_quiet_seconds:
+        return False
+    return now_seconds - heard_seconds <= silence_seconds
+
+
+def _by_run(segments: Iterable[StoredSegment]) -> dict[str, list[StoredSegment]]:
+    runs: defaultdict[str, list[StoredSegment]] = defaultdict(list)
+    for segment in segments:
+        runs[segment.run].append(segment)
+    for stored in runs.values():
+        stored.sort(key=lambda segment: segment.index)
+    return runs
+
+
+def _pinned_positions(stored: list[StoredSegment], pins: Iterable[Pin]) -> set[int]:
+    """Find the positions that a pin touches, and their neighbours: clocks are only known to a frame or so."""
+    touched = {
+        position
+        for pin in pins
+        for position, segment in enumerate(stored)
+        if segment.start <= pin.end and pin.start <= segment.end
+    }
+    return {near for position in touched for near in (position - 1, position, position + 1)}

@@ -1,0 +1,54 @@
+"""The operator's own figures, on a registry of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+@dataclass(frozen=True)
+class OperatorMetrics:
+    """Labels are bounded: kinds, states and results, never names of buffers or people."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    reconciles: Counter = field(init=False)
+    reconcile_seconds: Histogram = field(init=False)
+    buffers: Gauge = field(init=False)
+    active_sessions: Gauge = field(init=False)
+    captures: Counter = field(init=False)
+    capture_errors: Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Register the collectors."""
+
+        def put(name: str, collector: Counter | Gauge | Histogram) -> None:
+            object.__setattr__(self, name, collector)
+
+        registry = self.registry
+        put(
+            "reconciles",
+            Counter("replay_operator_reconciles", "Reconciles.", ["kind", "result"], registry=registry),
+        )
+        put(
+            "reconcile_seconds",
+            Histogram(
+                "replay_operator_reconcile_seconds", "Reconcile duration.", ["kind"], registry=registry
+            ),
+        )
+        put("buffers", Gauge("replay_operator_buffers", "Buffers by state.", ["state"], registry=registry))
+        put(
+            "active_sessions",
+            Gauge("replay_buffer_active_sessions", "Buffers that record now.", registry=registry),
+        )
+        put("captures", Counter("replay_buffer_captures", "Clips that were made.", registry=registry))
+        put(
+            "capture_errors",
+            Counter(
+                "replay_buffer_capture_errors", "Captures that failed.", ["error_type"], registry=registry
+            ),
+        )
+
+    def render(self) -> bytes:
+        """Give the page that Prometheus reads."""
+        return generate_latest(self.registry)

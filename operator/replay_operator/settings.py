@@ -1,0 +1,68 @@
+"""The operator's settings, from environment variables with the prefix REPLAY_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
+
+
+class LiveKitSettings(BaseSettings):
+    """How to reach LiveKit: the variables that LiveKit's own tools use."""
+
+    model_config = SettingsConfigDict(env_prefix="LIVEKIT_", frozen=True)
+
+    url: Annotated[str, Field(min_length=1, description="Such as http://livekit:7880.")]
+    api_key: Annotated[str, Field(min_length=1)]
+    api_secret: SecretStr
+
+
+class OperatorSettings(BaseSettings):
+    """Everything that an install decides. ReadWriteOncePod is refused: several pods share the volumes."""
+
+    model_config = SettingsConfigDict(env_prefix="REPLAY_", frozen=True)
+
+    namespace: Annotated[str, Field(validation_alias="POD_NAMESPACE", min_length=1)]
+    pod_name: Annotated[str, Field(validation_alias="POD_NAME")] = "replay-operator"
+    kubeconfig: Path | None = None
+    bind_address: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Of /metrics, /healthz and /readyz.")] = 8080
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    buffer_claim: str = "replay-buffers"
+    buffer_claim_size: str = "20Gi"
+    buffer_storage_class: str = ""
+    buffer_access_mode: AccessMode = "ReadWriteMany"
+    archive_claim: str = "replay-archive"
+    archive_claim_size: str = "100Gi"
+    archive_storage_class: str = ""
+    archive_access_mode: AccessMode = "ReadWriteMany"
+    buffer_root: Annotated[
+        str, Field(pattern="^/", description="Where the egress workers mount the buffer volume.")
+    ] = "/buffer"
+
+    segment_duration_seconds: Annotated[int, Field(ge=2, le=15)] = 10
+    livekit_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    coverage_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 1.0
+
+    agent_url: str = "http://replay-agent:8480"
+    agent_token_directory: Path = Path("/etc/replay/agent-token")
+
+    fleet: Annotated[str, Field(description="Name of the egress Deployment and its autoscaler.")] = (
+        "livekit-egress"
+    )
+    buffers_per_worker: Annotated[int, Field(ge=1, le=64)] = 4
+    fleet_min: Annotated[int, Field(ge=1)] = 2
+    fleet_max: Annotated[int, Field(ge=1)] = 20
+    fleet_headroom: Annotated[int, Field(ge=0)] = 1
+
+    capture_image: Annotated[str, Field(min_length=1, description="Image of the capture Job.")]
+    capture_service_account: str = "replay-capture"
+    capture_deadline_seconds: Annotated[int, Field(ge=30)] = 1800
+    capture_retries: Annotated[int, Field(ge=0, le=10)] = 2
+
+    workers: Annotated[int, Field(ge=1, description="Reconciles at once.")] = 16

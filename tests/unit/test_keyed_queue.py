@@ -1,0 +1,176 @@
+"""The queue that runs all reconciles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from replay_operator.controller.queue import KeyedQueue
+
+Reconcile = Callable[[str], Awaitable[float | None]]
+
+
+@asynccontextmanager
+async def running(queue: KeyedQueue[str], reconcile: Reconcile, *, workers: int = 4) -> AsyncIterator[None]:
+    task = asyncio.create_task(queue.run(reconcile, workers=workers))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_that_is_added_twice_is_reconciled_once() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    seen: list[str] = []
+    both = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        seen.append(key)
+        if key == "last":
+            both.set()
+
+    queue.add("a")
+    queue.add("a")
+    queue.add("last", delay=0.02)
+    async with running(queue, reconcile):
+        await asyncio.wait_for(both.wait(), 5)
+    assert seen == ["a", "last"]
+
+
+async def test_a_key_that_is_added_while_it_runs_runs_once_more_and_never_beside_itself() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    started, go_on, second = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    at_once = 0
+    most = 0
+    runs = 0
+
+    async def reconcile(_: str) -> None:
+        nonlocal at_once, most, runs
+        at_once += 1
+        most = max(most, at_once)
+        runs += 1
+        started.set()
+        if runs == 1:
+            await go_on.wait()
+        else:
+            second.set()
+        at_once -= 1
+
+    async with running(queue, reconcile):
+        queue.add("a")
+        await asyncio.wait_for(started.wait(), 5)
+        queue.add("a")
+        queue.add("a")
+        go_on.set()
+        await asyncio.wait_for(second.wait(), 5)
+    assert (runs, most) == (2, 1)
+
+
+async def test_no_more_than_so_many_run_at_once() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    go_on, full, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    at_once, most, finished = 0, 0, 0
+
+    async def reconcile(_: str) -> None:
+        nonlocal at_once, most, finished
+        at_once += 1
+        most = max(most, at_once)
+        if at_once == 2:
+            full.set()
+        await go_on.wait()
+        at_once -= 1
+        finished += 1
+        if finished == 6:
+            done.set()
+
+    for key in "abcdef":
+        queue.add(key)
+    async with running(queue, reconcile, workers=2):
+        await asyncio.wait_for(full.wait(), 5)
+        go_on.set()
+        await asyncio.wait_for(done.wait(), 5)
+    assert most == 2
+
+
+async def test_an_exception_is_tried_again_and_harms_no_other_key(caplog: pytest.LogCaptureFixture) -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    good, cured = asyncio.Event(), asyncio.Event()
+    tries = 0
+
+    async def reconcile(key: str) -> None:
+        nonlocal tries
+        if key == "good":
+            good.set()
+            return
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("broken once")
+        cured.set()
+
+    queue.add("bad")
+    queue.add("good")
+    async with running(queue, reconcile):
+        await asyncio.wait_for(good.wait(), 5)
+        await asyncio.wait_for(cured.wait(), 10)
+    assert tries == 2
+    assert "reconcile of bad failed 1 times" in caplog.text
+
+
+async def test_urgent_keys_come_first() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    order: list[str] = []
+    done = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        order.append(key)
+        if len(order) == 3:
+            done.set()
+
+    queue.add("first")
+    queue.add("second")
+    queue.add("deleted", urgent=True)
+    async with running(queue, reconcile, workers=1):
+        await asyncio.wait_for(done.wait(), 5)
+    assert order[0] == "deleted"
+
+
+async def test_the_earlier_of_two_times_wins() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    begun = loop.time()
+
+    async def reconcile(_: str) -> None:
+        times.append(loop.time() - begun)
+        done.set()
+
+    queue.add("a", delay=3600)
+    queue.add("a", delay=0.01)
+    async with running(queue, reconcile):
+        await asyncio.wait_for(done.wait(), 5)
+    assert len(times) == 1
+    assert len(queue) == 0
+
+
+async def test_a_reconcile_that_asks_for_a_delay_is_called_again() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    calls = 0
+    twice = asyncio.Event()
+
+    async def reconcile(_: str) -> float | None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            return 0.01
+        twice.set()
+        return None
+
+    queue.add("a")
+    async with running(queue, reconcile):
+        await asyncio.wait_for(twice.wait(), 5)
+    assert calls == 2

@@ -1,0 +1,177 @@
+"""What the operator does for a buffer, by what it sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.builders import NOW, at, buffer, egress, run_coverage
+
+from replay_operator.domain.egress import RecordedPair
+from replay_operator.domain.lifecycle import (
+    CoverageView,
+    LiveKitView,
+    Observation,
+    SourceView,
+    Start,
+    StartFailure,
+    StartMemory,
+    Stop,
+    after_failure,
+    decide,
+    needs_source,
+    stale_limit,
+)
+from replay_operator.domain.status_contract import BufferState
+
+PAIR = RecordedPair(video="TR_VC1", audio=None)
+LISTED = LiveKitView(asked_at=at(-0.1))
+
+
+def seen(**parts: object) -> Observation:
+    base = Observation(
+        livekit=LISTED,
+        source=SourceView(pair=PAIR, known=True),
+        coverage=CoverageView(known=True),
+        segment_seconds=6,
+        runs={"EG_one": "r1", "EG_two": "r2"},
+    )
+    return replace(base, **parts)  # type: ignore[arg-type] # a test names only real fields
+
+
+def test_a_source_that_is_there_is_recorded() -> None:
+    decision = decide(buffer(), seen(), NOW)
+    assert decision.actions == (Start(PAIR),)
+    assert decision.state is BufferState.STARTING
+
+
+def test_nothing_is_started_before_livekit_has_been_listed() -> None:
+    decision = decide(buffer(), seen(livekit=LiveKitView()), NOW)
+    assert decision.actions == ()
+    assert decision.state is BufferState.WAITING_FOR_LIVEKIT
+    assert decision.recheck is not None
+
+
+def test_an_egress_that_is_found_is_adopted_instead_of_started_again() -> None:
+    decision = decide(buffer(), seen(livekit=replace(LISTED, egresses=(egress(started=-5),))), NOW)
+    assert decision.actions == ()
+    assert decision.current is not None
+    assert decision.current.id == "EG_one"
+
+
+def test_recording_is_said_only_when_segments_arrive() -> None:
+    running = replace(LISTED, egresses=(egress(started=-5),))
+    assert decide(buffer(), seen(livekit=running), NOW).state is BufferState.STARTING
+    fresh = CoverageView(runs={"r1": run_coverage()}, known=True)
+    assert decide(buffer(), seen(livekit=running, coverage=fresh), NOW).state is BufferState.RECORDING
+
+
+def test_of_two_egresses_the_older_is_kept() -> None:
+    view = replace(LISTED, egresses=(egress("EG_two", run="r2", started=-4), egress("EG_one", started=-5)))
+    decision = decide(buffer(), seen(livekit=view), NOW)
+    assert [a.egress.id for a in decision.actions if isinstance(a, Stop)] == ["EG_two"]
+    assert not [a for a in decision.actions if isinstance(a, Start)]
+
+
+def test_a_run_without_new_segments_is_replaced_though_livekit_calls_it_active() -> None:
+    limit = stale_limit(6).total_seconds()
+    silent = CoverageView(runs={"r1": run_coverage(arrived=-limit - 0.1)}, known=True)
+    view = replace(LISTED, egresses=(egress(started=-300),))
+    decision = decide(buffer(), seen(livekit=view, coverage=silent), NOW)
+    assert decision.state is BufferState.RESTARTING
+    assert [type(a) for a in decision.actions] == [Stop, Start]
+
+
+def test_a_worker_that_is_dead_for_livekit_does_not_keep_its_successor_from_being_current() -> None:
+    limit = stale_limit(6).total_seconds()
+    dead, young = egress(started=-300), egress("EG_two", run="r2", started=-3)
+    coverage = CoverageView(runs={"r1": run_coverage(arrived=-limit - 9)}, known=True)
+    decision = decide(buffer(), seen(livekit=replace(LISTED, egresses=(dead, young)), coverage=coverage), NOW)
+    assert decision.current == young
+    assert [a.egress for a in decision.actions if isinstance(a, Stop)] == [dead]
+    assert not [a for a in decision.actions if isinstance(a, Start)]
+
+
+def test_a_first_segment_is_given_more_time() -> None:
+    view = replace(LISTED, egresses=(egress(started=-23),))
+    assert decide(buffer(), seen(livekit=view), NOW).state is BufferState.STARTING
+    view = replace(LISTED, egresses=(egress(started=-26),))
+    assert decide(buffer(), seen(livekit=view), NOW).state is BufferState.RESTARTING
+
+
+def test_unknown_coverage_is_not_death() -> None:
+    view = replace(LISTED, egresses=(egress(started=-3000),))
+    decision = decide(buffer(), seen(livekit=view, coverage=CoverageView()), NOW)
+    assert decision.actions == ()
+
+
+def test_waiting_for_a_source_is_no_failure_and_looks_again() -> None:
+    decision = decide(buffer(), seen(source=SourceView(known=True)), NOW)
+    assert decision.state is BufferState.WAITING_FOR_SOURCE
+    assert decision.recheck is not None
+    assert decision.actions == ()
+
+
+def test_a_source_that_was_recorded_and_left_is_told_apart_from_one_that_never_came() -> None:
+    was = CoverageView(runs={"r1": run_coverage()}, known=True)
+    assert decide(buffer(), seen(source=SourceView(known=True), coverage=was), NOW).state is (
+        BufferState.SOURCE_GONE
+    )
+
+
+def test_a_suspended_buffer_stops_every_egress() -> None:
+    view = replace(LISTED, egresses=(egress(), egress("EG_two", run="r2")))
+    decision = decide(buffer(suspend=True), seen(livekit=view), NOW)
+    assert decision.state is BufferState.SUSPENDED
+    assert {a.egress.id for a in decision.actions if isinstance(a, Stop)} == {"EG_one", "EG_two"}
+
+
+def test_after_a_start_with_an_unknown_outcome_a_younger_list_must_be_seen_first() -> None:
+    memory = after_failure(StartMemory(), StartFailure.LIVEKIT, "no answer", NOW, outcome_unknown=True)
+    later = NOW + timedelta(seconds=29)
+    still = seen(memory=memory, livekit=LiveKitView(asked_at=later))
+    assert decide(buffer(), still, later).actions == ()
+    settled = NOW + timedelta(seconds=31)
+    listed = seen(memory=memory, livekit=LiveKitView(asked_at=settled))
+    assert decide(buffer(), listed, settled).actions == (Start(PAIR),)
+    old_list = seen(memory=memory, livekit=LiveKitView(asked_at=later))
+    assert decide(buffer(), old_list, settled).actions == ()
+
+
+def test_failures_back_off_up_to_a_minute() -> None:
+    memory = StartMemory()
+    waits = []
+    for _ in range(9):
+        memory = after_failure(memory, StartFailure.NO_CAPACITY, "full", NOW, outcome_unknown=False)
+        assert memory.retry_at is not None
+        waits.append((memory.retry_at - NOW).total_seconds())
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_full_fleet_is_a_state_of_its_own() -> None:
+    memory = after_failure(StartMemory(), StartFailure.NO_CAPACITY, "full", NOW, outcome_unknown=False)
+    decision = decide(buffer(), seen(memory=memory), NOW)
+    assert decision.state is BufferState.WAITING_FOR_CAPACITY
+    assert decision.recheck == memory.retry_at
+
+
+@pytest.mark.parametrize(
+    ("spec", "coverage", "wanted"),
+    [
+        ({}, CoverageView(runs={"r1": run_coverage()}, known=True), False),
+        ({}, CoverageView(runs={"r1": run_coverage(arrived=-100)}, known=True), True),
+        ({"source": {"tracks": {"video": "TR_x1"}}}, CoverageView(known=True), False),
+        ({"suspend": True}, CoverageView(known=True), False),
+    ],
+)
+def test_a_room_is_looked_up_only_when_no_healthy_run_answers(
+    spec: dict[str, object], coverage: CoverageView, wanted: bool
+) -> None:
+    view = replace(LISTED, egresses=(egress(started=-300),))
+    assert needs_source(buffer(**spec), seen(livekit=view, coverage=coverage), NOW) is wanted
+
+
+def test_fixed_tracks_need_no_room() -> None:
+    decision = decide(buffer(source={"tracks": {"audio": "TR_AM9"}}), seen(source=SourceView()), NOW)
+    assert decision.actions == (Start(RecordedPair(video=None, audio="TR_AM9")),)
