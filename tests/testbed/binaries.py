@@ -1,0 +1,153 @@
+"""Finds the programs that the test bed runs, or builds them."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.testbed.build_cache import Report, built_once, cache_directory, key_of_files, print_report
+from tests.testbed.errors import TestbedError
+from tests.testbed.go_toolchain import run_go
+
+LIVEKIT_SERVER_VERSION = "v1.13.5"
+
+_GO_MODULE = Path(__file__).parent / "controlplane"
+_PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+
+BuildWithGo = Callable[[Path], None]
+"""Fills a directory with programs."""
+
+
+class BinariesError(TestbedError):
+    """A program of the test bed is not where the environment says."""
+
+
+@dataclass(frozen=True)
+class ControlPlaneBinaries:
+    """The programs of a Kubernetes control plane."""
+
+    etcd: Path
+    kube_apiserver: Path
+    kube_controller_manager: Path
+    kube_scheduler: Path
+    kubectl: Path
+
+
+def control_plane_binaries(
+    *,
+    environment: Mapping[str, str] = os.environ,
+    report: Report = print_report,
+    build: BuildWithGo | None = None,
+) -> ControlPlaneBinaries:
+    """Finds the control plane: in `KUBEBUILDER_ASSETS`, else in the cache, else builds it (minutes).
+
+    Args:
+        environment: `KUBEBUILDER_ASSETS` and the variables of `cache_directory`.
+        report: receives lines of progress.
+        build: how to build it; with Go if not given.
+
+    Raises:
+        BinariesError: `KUBEBUILDER_ASSETS` names a directory without etcd or kube-apiserver.
+        GoError: it must be built and cannot be.
+    """
+    paths = _installed(environment)
+    missing = [program for program in _PROGRAMS if program not in paths]
+    if missing:
+        key = key_of_files([_GO_MODULE / name for name in ("go.mod", "go.sum", "main.go")])
+        how = build or (lambda target: _build_control_plane(target, environment, report))
+        built = built_once(cache_directory(environment), "controlplane", key, how, report=report)
+        paths |= {program: built / program for program in missing}
+    return ControlPlaneBinaries(
+        etcd=paths["etcd"],
+        kube_apiserver=paths["kube-apiserver"],
+        kube_controller_manager=paths["kube-controller-manager"],
+        kube_scheduler=paths["kube-scheduler"],
+        kubectl=paths["kubectl"],
+    )
+
+
+def livekit_server_binary(
+    *,
+    environment: Mapping[str, str] = os.environ,
+    report: Report = print_report,
+    build: BuildWithGo | None = None,
+) -> Path:
+    """Finds livekit-server in the cache, else builds it (minutes).
+
+    Args:
+        environment: the variables of `cache_directory`.
+        report: receives lines of progress.
+        build: how to build it; with Go if not given.
+
+    Raises:
+        GoError: it must be built and cannot be.
+    """
+    how = build or (lambda target: _build_livekit_server(target, environment, report))
+    cache = cache_directory(environment)
+    return built_once(cache, "livekit-server", LIVEKIT_SERVER_VERSION, how, report=report) / "livekit-server"
+
+
+def _installed(environment: Mapping[str, str]) -> dict[str, Path]:
+    if not (assets := environment.get("KUBEBUILDER_ASSETS")):
+        return {}
+    found = {program: Path(assets) / program for program in _PROGRAMS if (Path(assets) / program).is_file()}
+    # The usual asset archives hold neither controller manager nor scheduler: those come from our own build.
+    if absent := {"etcd", "kube-apiserver"} - found.keys():
+        raise BinariesError(
+            f"KUBEBUILDER_ASSETS={assets} holds no {' and no '.join(sorted(absent))}. "
+            "Point it at a directory that does, or unset it to have them built."
+        )
+    return found
+
+
+def _build_control_plane(target: Path, environment: Mapping[str, str], report: Report) -> None:
+    arguments = [
+        "build",
+        "-v",
+        "-mod=readonly",
+        "-buildvcs=false",
+        "-trimpath",
+        "-ldflags",
+        " ".join(_linker_flags()),
+    ]
+    run_go(
+        "control plane",
+        [*arguments, "-o", str(target / "controlplane"), "."],
+        cwd=_GO_MODULE,
+        environment={**environment, "CGO_ENABLED": "0"},
+        report=report,
+    )
+    for program in _PROGRAMS:
+        (target / program).symlink_to("controlplane")
+
+
+def _linker_flags() -> Sequence[str]:
+    """Makes the programs say which version they are: charts and clients decide by it."""
+    version = _kubernetes_version((_GO_MODULE / "go.mod").read_text())
+    major, minor, _ = version.removeprefix("v").split(".")
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return [
+        "-s",
+        "-w",
+        *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items()),
+    ]
+
+
+def _kubernetes_version(go_mod: str) -> str:
+    match = re.search(r"k8s\.io/kubernetes (v\d+\.\d+\.\d+)$", go_mod, flags=re.MULTILINE)
+    if match is None:
+        raise BinariesError("tests/testbed/controlplane/go.mod requires no release of k8s.io/kubernetes")
+    return match[1]
+
+
+def _build_livekit_server(target: Path, environment: Mapping[str, str], report: Report) -> None:
+    run_go(
+        "livekit-server",
+        ["install", "-v", f"github.com/livekit/livekit-server/cmd/server@{LIVEKIT_SERVER_VERSION}"],
+        cwd=target,
+        environment={**environment, "GOBIN": str(target)},
+        report=report,
+    )
+    (target / "server").rename(target / "livekit-server")
