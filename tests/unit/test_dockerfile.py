@@ -1,0 +1,39 @@
+"""operator/Dockerfile, as far as it can be judged without building it."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "operator" / "Dockerfile").read_text().replace("\\\n", " ")
+INSTRUCTIONS = [line.split(maxsplit=1) for line in TEXT.splitlines() if line and not line.startswith("#")]
+LAST_STAGE = INSTRUCTIONS[max(i for i, (word, _) in enumerate(INSTRUCTIONS) if word == "FROM") :]
+
+
+def test_the_image_runs_as_a_numbered_user_who_is_not_root() -> None:
+    (user,) = [rest for word, rest in LAST_STAGE if word == "USER"]
+    match = re.fullmatch(r"(\d+):0", user)
+    assert match is not None
+    assert int(match[1]) > 0
+
+
+def test_everything_that_is_copied_from_the_repository_exists() -> None:
+    copies = [rest.split() for word, rest in INSTRUCTIONS if word == "COPY" and "--from=" not in rest]
+    assert copies
+    for *sources, _ in copies:
+        for source in sources:
+            assert (ROOT / source).exists(), source
+
+
+def test_dependencies_are_installed_by_hash() -> None:
+    installs = [rest for word, rest in INSTRUCTIONS if word == "RUN" and "runtime.lock" in rest]
+    assert installs
+    assert all("--require-hashes" in install for install in installs)
+
+
+def test_the_image_starts_the_program_of_the_package() -> None:
+    assert ["ENTRYPOINT", '["replay-operator"]'] in LAST_STAGE
+
+
+def test_the_build_back_end_is_the_locked_one() -> None:
+    (pinned,) = re.findall(r"hatchling==\S+", TEXT)
+    assert pinned in (ROOT / "requirements" / "dev.lock").read_text().split()
