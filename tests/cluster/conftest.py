@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
 Manifest = dict[str, Any]

@@ -1,6 +1,7 @@
 """`kubectl explain` answers what an author asks, without the documentation at hand."""
 
 import pytest
+
 from tests.testbed.controlplane import ControlPlane
 
 pytestmark = pytest.mark.cluster

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.testbed.controlplane import ControlPlane, KubectlError
 
 from replay_operator.api.replaycapture import ReplayCaptureSpec
+from tests.testbed.controlplane import ControlPlane, KubectlError
 
 pytestmark = pytest.mark.cluster
 

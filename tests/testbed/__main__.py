@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from types import FrameType
 
+from tests.stack.images import stack_images
 from tests.testbed.binaries import control_plane_binaries, livekit_server_binary
 from tests.testbed.build_cache import print_report
 from tests.testbed.controlplane import ControlPlane
@@ -30,7 +31,11 @@ def main() -> int:
             programs = dataclasses.astuple(control_plane_binaries())
             print(*programs, livekit_server_binary(), sep="\n")
         else:
-            _up(dict(arguments.image), with_node=not arguments.no_node, keep_directory=arguments.keep)
+            _up(
+                {**stack_images(), **dict(arguments.image)},
+                with_node=not arguments.no_node,
+                keep_directory=arguments.keep,
+            )
     except TestbedError as error:
         print_report(f"{error}")
         return 1
@@ -49,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_image,
         metavar="NAME=COMMAND",
-        help="what the node runs for an image, a program of this machine; may be repeated",
+        help="what the node runs for a further image, a program of this machine; may be repeated",
     )
     up.add_argument("--keep", action="store_true", help="leave the directory with the logs at the end")
     return parser

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from tests.builders import CAPTURE_UID, NOW, at, buffer, capture, rfc3339, run_coverage
 
 from replay_operator.api.capture_job import CaptureError, CaptureErrorReason, CaptureResult
 from replay_operator.api.replaycapture import Clip, Clock, ReplayCapture
@@ -20,8 +19,9 @@ from replay_operator.domain.captures import (
     resolve_range,
     tail_due,
 )
-from replay_operator.domain.lifecycle import CoverageView
+from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import CaptureState
+from tests.builders import CAPTURE_UID, NOW, at, buffer, capture, rfc3339, run_coverage
 
 SEEN = CaptureObservation(
     buffer=buffer(),

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import NOW
 
 from replay_operator.domain.layout import (
     LayoutError,
@@ -19,6 +18,7 @@ from replay_operator.domain.layout import (
     segment_index,
     segment_name,
 )
+from tests.builders import NOW
 
 
 def test_a_run_is_found_again_by_its_prefix() -> None:
@@ -36,6 +36,7 @@ def test_a_run_is_found_again_by_its_prefix() -> None:
         "/buffer/../uid/run/seg",
         "/buffer/team/uid/run/movie",
         "{room_name}-{time}",
+        "/buffer/team/uid\n/run/seg",
     ],
 )
 def test_a_foreign_prefix_is_not_ours(prefix: str) -> None:
@@ -74,6 +75,8 @@ def test_segment_names_count_on_after_five_digits(index: int) -> None:
     assert segment_index(segment_name(index)) == index
 
 
-@pytest.mark.parametrize("name", ["seg_1.ts", "seg_00001.ts.tmp", "other_00001.ts", "index.m3u8"])
+@pytest.mark.parametrize(
+    "name", ["seg_1.ts", "seg_00001.ts.tmp", "other_00001.ts", "index.m3u8", "seg_00001.ts\n"]
+)
 def test_other_files_are_no_segments(name: str) -> None:
     assert segment_index(name) is None

@@ -6,24 +6,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.builders import NOW, at, buffer, egress, run_coverage
 
-from replay_operator.domain.egress import RecordedPair
-from replay_operator.domain.lifecycle import (
+from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
+from replay_operator.domain.buffer_status import buffer_status
+from replay_operator.domain.egress import Egress, RecordedPair
+from replay_operator.domain.layout import RunPath
+from replay_operator.domain.lifecycle import Start, Stop, after_failure, decide, needs_source, stale_limit
+from replay_operator.domain.observation import (
     CoverageView,
     LiveKitView,
     Observation,
     SourceView,
-    Start,
     StartFailure,
     StartMemory,
-    Stop,
-    after_failure,
-    decide,
-    needs_source,
-    stale_limit,
 )
 from replay_operator.domain.status_contract import BufferState
+from tests.builders import BUFFER_UID, NAMESPACE, NOW, at, buffer, egress, run_coverage
 
 PAIR = RecordedPair(video="TR_VC1", audio=None)
 LISTED = LiveKitView(asked_at=at(-0.1))
@@ -36,6 +34,7 @@ def seen(**parts: object) -> Observation:
         coverage=CoverageView(known=True),
         segment_seconds=6,
         runs={"EG_one": "r1", "EG_two": "r2"},
+        prefix_of=lambda run: RunPath(NAMESPACE, BUFFER_UID, run).filename_prefix("/buffer"),
     )
     return replace(base, **parts)  # type: ignore[arg-type] # a test names only real fields
 
@@ -175,3 +174,36 @@ def test_a_room_is_looked_up_only_when_no_healthy_run_answers(
 def test_fixed_tracks_need_no_room() -> None:
     decision = decide(buffer(source={"tracks": {"audio": "TR_AM9"}}), seen(source=SourceView()), NOW)
     assert decision.actions == (Start(RecordedPair(video=None, audio="TR_AM9")),)
+
+
+STORAGE = StorageStatus(claim_name="replay-buffers", path=f"team/{BUFFER_UID}")
+
+
+def recorded(current: Egress) -> ReplayBuffer:
+    """A buffer whose status says that this egress records."""
+    fresh = CoverageView(runs={"r1": run_coverage()}, known=True)
+    decision = decide(buffer(), seen(livekit=replace(LISTED, egresses=(current,)), coverage=fresh), NOW)
+    status = buffer_status(buffer(), decision, fresh, run="r1", segment_seconds=6, storage=STORAGE, now=NOW)
+    return buffer().model_copy(update={"status": status})
+
+
+def test_an_agent_that_is_silent_for_a_moment_changes_nothing_that_is_said() -> None:
+    view = replace(LISTED, egresses=(egress(),))
+    decision = decide(recorded(egress()), seen(livekit=view, coverage=CoverageView()), NOW)
+    assert decision.state is BufferState.RECORDING
+    decision = decide(recorded(egress()), seen(livekit=view, coverage=CoverageView(given_up=True)), NOW)
+    assert decision.state is BufferState.UNCERTAIN
+    assert decision.actions == ()
+
+
+def test_livekit_that_is_away_does_not_make_a_recording_buffer_say_otherwise() -> None:
+    fresh = CoverageView(runs={"r1": run_coverage()}, known=True)
+    away = seen(livekit=LiveKitView(), coverage=fresh)
+    decision = decide(recorded(egress()), away, NOW)
+    assert decision.state is BufferState.RECORDING
+    assert decision.current is not None
+    assert decision.current.filename_prefix == egress().filename_prefix
+    silent = CoverageView(runs={"r1": run_coverage(arrived=-100)}, known=True)
+    decision = decide(recorded(egress()), seen(livekit=LiveKitView(), coverage=silent), NOW)
+    assert decision.state is BufferState.WAITING_FOR_LIVEKIT
+    assert decision.actions == ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import BUFFER_UID, NOW, at, buffer, egress, run_coverage
 
 from replay_operator.api.meta import Condition, ConditionStatus, set_condition
 from replay_operator.api.replaybuffer import StorageStatus
 from replay_operator.cluster.status import status_patch
 from replay_operator.domain.buffer_status import buffer_status
-from replay_operator.domain.lifecycle import CoverageView, Decision
+from replay_operator.domain.lifecycle import Decision
+from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import (
     BUFFER_CONTRACT,
     CAPTURE_CONTRACT,
@@ -19,6 +19,7 @@ from replay_operator.domain.status_contract import (
     conditions_of,
     kstatus,
 )
+from tests.builders import BUFFER_UID, NOW, at, buffer, egress, run_coverage
 
 STORAGE = StorageStatus(claim_name="replay-buffers", path=f"team/{BUFFER_UID}")
 CURRENT, PROGRESS, FAILED = KStatus.CURRENT, KStatus.IN_PROGRESS, KStatus.FAILED

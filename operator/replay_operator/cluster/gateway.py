@@ -133,6 +133,22 @@ class KubernetesGateway:
             await self._request("PATCH", path, body=body, query=query, content_type=_APPLY_PATCH), type_, name
         )
 
+    async def replace(self, type_: ResourceType, namespace: str, name: str, body: Json) -> Json:
+        """Replace an object, provided that it is still the version that `body` names.
+
+        Args:
+            type_: What to write.
+            namespace: Where.
+            name: Which object.
+            body: The whole object. Its `metadata.resourceVersion` is the guard: without one, the write goes
+                over whatever is there.
+
+        Raises:
+            Conflict: The object has changed or gone since that version.
+        """
+        answer = await self._request("PUT", type_.path(namespace, name), body=body)
+        return self._found(answer, type_, name)
+
     async def patch_status(self, type_: ResourceType, namespace: str, name: str, body: Json) -> Json | None:
         """Merge into the status subresource; None when the object is gone.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import aiofiles
 import aiohttp
@@ -14,6 +15,8 @@ from replay_operator.api.model import ApiModel
 from replay_operator.domain.layout import RunPath
 
 REQUEST_TIMEOUT = timedelta(seconds=5)
+
+T = TypeVar("T", bound=ApiModel)
 
 
 class AgentUnavailable(Exception):
@@ -33,9 +36,7 @@ class AgentClient:
 
     async def put_policy(self, policy: Policy) -> PolicyAck:
         """Send the whole policy; give which one is in force then (a newer one stays)."""
-        return PolicyAck.model_validate_json(
-            await self._call("PUT", "/v1/policy", policy, refusal_is_answer=409)
-        )
+        return _read(PolicyAck, await self._call("PUT", "/v1/policy", policy, refusal_is_answer=409))
 
     async def put_run(self, path: RunPath, run: RunFile) -> None:
         """Make a run's directory, or complete its `run.json`."""
@@ -43,7 +44,7 @@ class AgentClient:
 
     async def coverage(self) -> Coverage:
         """Ask what lies on the volume."""
-        return Coverage.model_validate_json(await self._call("GET", "/v1/coverage"))
+        return _read(Coverage, await self._call("GET", "/v1/coverage"))
 
     async def _call(
         self, method: str, path: str, body: ApiModel | None = None, *, refusal_is_answer: int = 0
@@ -63,7 +64,16 @@ class AgentClient:
                     return text
                 said = text[:200].decode(errors="replace")
                 raise AgentUnavailable(f"the agent answered {response.status} to {method} {path}: {said}")
-        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AgentUnavailable(
                 f"the agent did not answer {method} {path}: {type(error).__name__}"
             ) from error
+
+
+def _read(model: type[T], text: bytes) -> T:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise AgentUnavailable(
+            f"the agent's answer is no {model.__name__}: check that operator and agent run one version"
+        ) from error

@@ -21,18 +21,14 @@ from replay_operator.domain.egress import Egress, EgressState, StartRequest
 from replay_operator.domain.layout import RunPath, buffer_path, run_name
 from replay_operator.domain.lifecycle import (
     Decision,
-    LiveKitView,
-    Observation,
-    SourceView,
     Start,
-    StartFailure,
-    StartMemory,
     Stop,
     after_failure,
     decide,
     needs_source,
     waiting_after,
 )
+from replay_operator.domain.observation import LiveKitView, Observation, SourceView, StartFailure, StartMemory
 from replay_operator.domain.source import resolve
 from replay_operator.livekit.errors import (
     BadEgressRequest,
@@ -46,6 +42,7 @@ from replay_operator.livekit.port import LiveKit
 
 log = logging.getLogger(__name__)
 
+FIRST_LIST = timedelta(seconds=0.2)
 RETRY_TELLING = timedelta(seconds=2)
 
 
@@ -74,6 +71,7 @@ class BufferReconciler:
         agent: AgentClient,
         coverage: CoverageWatch,
         writer: StatusWriter,
+        is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -85,6 +83,7 @@ class BufferReconciler:
         self._agent = agent
         self._coverage = coverage
         self._writer = writer
+        self._is_listed = is_listed
         self._clock = clock
         self._memories: dict[str, StartMemory] = {}
         self._told: dict[str, int] = {}
@@ -100,8 +99,12 @@ class BufferReconciler:
         """
         buffer = self._buffers.get(uid)
         if buffer is None:
-            await self._clean_up(uid)
+            # Before the first list "not there" means "not heard of yet": stopping would lose a recording.
+            if self._is_listed():
+                await self._clean_up(uid)
             return None
+        if not self._poller.snapshot.complete and self._poller.unreachable_since is None:
+            return FIRST_LIST.total_seconds()  # a moment after a start nothing is known, and nothing is said
         seen = await self._observe(buffer)
         decision = decide(buffer, seen, self._clock())
         if buffer.status.observed_generation == 0:
@@ -126,6 +129,9 @@ class BufferReconciler:
             coverage=self._coverage.of(buffer_path(self._settings.namespace, uid)),
             segment_seconds=buffer.spec.segment_seconds or self._settings.segment_seconds,
             runs=runs,
+            prefix_of=lambda run: RunPath(self._settings.namespace, uid, run).filename_prefix(
+                self._settings.root
+            ),
             memory=self._memories.get(uid, StartMemory()),
         )
         if not needs_source(buffer, seen, self._clock()):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from replay_operator.api.capture_job import CaptureRequest
+from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import Output, ReplayCapture
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
@@ -34,8 +35,8 @@ from replay_operator.domain.captures import (
     is_finished,
 )
 from replay_operator.domain.layout import clip_path
-from replay_operator.domain.lifecycle import CoverageView
-from replay_operator.domain.status_contract import RECORDING, CaptureState, is_true
+from replay_operator.domain.observation import CoverageView
+from replay_operator.domain.status_contract import RECORDING, BufferState, CaptureState
 from replay_operator.metrics import OperatorMetrics
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,10 @@ _OUTCOME = {
     JobPhase.SUCCEEDED: JobOutcome.ENDED,
     JobPhase.FAILED: JobOutcome.FAILED,
 }
+
+_NOTHING_MORE_COMES = frozenset(
+    {BufferState.SOURCE_GONE, BufferState.SUSPENDED, BufferState.WAITING_FOR_SOURCE, BufferState.REFUSED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ class CaptureReconciler:
             buffer=buffer,
             coverage=self._coverage.of(source.path) if source else CoverageView(),
             segment_seconds=segment_seconds or self._settings.segment_seconds,
-            buffer_recording=buffer is not None and is_true(buffer.status.conditions, RECORDING),
+            buffer_recording=buffer is not None and _can_grow(buffer),
             pinned=self._policy.is_pinned(capture.metadata.uid),
             job=_OUTCOME[view.phase],
             result=view.result,
@@ -184,3 +189,9 @@ class CaptureReconciler:
         elif decision.state is CaptureState.FAILED:
             reason = next(c.reason for c in decision.status.conditions if c.type == "Stalled")
             self._metrics.capture_errors.labels(error_type=reason).inc()
+
+
+def _can_grow(buffer: ReplayBuffer) -> bool:
+    # A buffer that starts, or of which nobody can say whether it records, has segments on their way as well.
+    recording = find_condition(buffer.status.conditions, RECORDING)
+    return recording is None or recording.reason not in _NOTHING_MORE_COMES

@@ -9,10 +9,14 @@ from datetime import datetime, timedelta
 
 from replay_operator.api.agent import BufferCoverage, Coverage
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
-from replay_operator.domain.lifecycle import CoverageView
+from replay_operator.domain.observation import CoverageView
 
 RECENT = timedelta(seconds=10)
 """How old the agent's word may be. Older: unknown, which is not dead (DESIGN §4)."""
+
+PATIENCE = timedelta(seconds=30)
+"""How long an agent may be silent before the status says so: a restarted agent has looked at its volume
+by then, and a restart must cause no write."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +43,8 @@ class CoverageWatch:
         self._on_change = on_change
         self._on_answer = on_answer
         self._buffers: dict[str, BufferCoverage] = {}
-        self._heard_at: datetime | None = None
+        self._begun = clock()
+        self._known_at: datetime | None = None
         self._complete = False
 
     def of(self, path: str) -> CoverageView:
@@ -48,10 +53,11 @@ class CoverageWatch:
         Args:
             path: Its directory on the buffer volume.
         """
-        recent = self._heard_at is not None and self._clock() - self._heard_at <= RECENT
+        now = self._clock()
+        known = self._complete and self._known_at is not None and now - self._known_at <= RECENT
         found = self._buffers.get(path)
         runs = {run.run: run for run in found.runs} if found else {}
-        return CoverageView(runs=runs, known=recent and self._complete)
+        return CoverageView(runs=runs, known=known, given_up=now - (self._known_at or self._begun) > PATIENCE)
 
     async def run(self) -> None:
         """Ask for ever."""
@@ -79,7 +85,9 @@ class CoverageWatch:
             for path in news.keys() | self._buffers.keys()
             if became_known or _outline(news.get(path)) != _outline(self._buffers.get(path))
         }
-        self._buffers, self._complete, self._heard_at = news, coverage.complete, self._clock()
+        self._buffers, self._complete = news, coverage.complete
+        if coverage.complete:
+            self._known_at = self._clock()
         return frozenset(changed)
 
 

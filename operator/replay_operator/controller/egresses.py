@@ -8,7 +8,7 @@ from datetime import datetime
 
 from replay_operator.domain.egress import Egress, EgressState
 from replay_operator.domain.layout import RunPath, parse_filename_prefix
-from replay_operator.domain.lifecycle import LiveKitView
+from replay_operator.domain.observation import LiveKitView
 from replay_operator.livekit.poller import Snapshot
 
 

@@ -102,6 +102,10 @@ class InstallReconciler:
         """Whether the view is complete enough to act on what is *not* there."""
         return self._listed_at is not None and self._poller.snapshot.complete
 
+    def is_listed(self) -> bool:
+        """Tell whether all objects of both kinds are known."""
+        return self._listed_at is not None
+
     def policy(self) -> Policy | None:
         """Build the policy of now, or None while the view is partial."""
         if self._listed_at is None:

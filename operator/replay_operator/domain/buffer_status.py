@@ -12,7 +12,8 @@ from replay_operator.api.replaybuffer import (
     StorageStatus,
     WindowStatus,
 )
-from replay_operator.domain.lifecycle import CoverageView, Decision
+from replay_operator.domain.lifecycle import Decision
+from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import BUFFER_CONTRACT, BufferState, conditions_of
 
 _ENDED = (BufferState.SOURCE_GONE, BufferState.SUSPENDED)

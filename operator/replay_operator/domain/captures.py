@@ -19,7 +19,7 @@ from replay_operator.api.replaycapture import (
     Tail,
 )
 from replay_operator.domain.layout import buffer_path
-from replay_operator.domain.lifecycle import CoverageView
+from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import (
     CAPTURE_CONTRACT,
     READY,

@@ -60,6 +60,12 @@ def ns_to_datetime(ns: int) -> datetime:
     return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest // 1000)
 
 
+def datetime_to_ns(moment: datetime) -> int:
+    """Turn a time into nanoseconds since 1970, exact to the microsecond (no float on the way)."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+
+
 class TrackKind(StrEnum):
     """LiveKit's TrackType, as far as it can be recorded."""
 

@@ -16,8 +16,8 @@ INDEX_PLAYLIST = "index.m3u8"
 LIVE_PLAYLIST = "live.m3u8"
 RUN_FILE = "run.json"
 
-_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")
-_SEGMENT = re.compile(rf"^{SEGMENT_STEM}_(\d{{5,}})\.ts$")
+_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
+_SEGMENT = re.compile(rf"^{SEGMENT_STEM}_(\d{{5,}})\.ts\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 

@@ -6,15 +6,16 @@ in this file; the controller only gathers and carries out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from replay_operator.api.agent import RunCoverage
+from replay_operator.api.meta import ConditionStatus, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
-from replay_operator.domain.egress import Egress, RecordedPair
-from replay_operator.domain.status_contract import RECORDING, BufferState, is_true
+from replay_operator.domain.egress import Egress, EgressState, RecordedPair, datetime_to_ns
+from replay_operator.domain.observation import Observation, StartFailure, StartMemory
+from replay_operator.domain.status_contract import RECORDING, BufferState
 
 STALE_AFTER_SEGMENTS = 2
 STALE_SLACK = timedelta(seconds=3)
@@ -32,72 +33,8 @@ MAX_BACKOFF = timedelta(seconds=60)
 SOURCE_LOOKUP = timedelta(seconds=5)
 """How often a room is looked up for a source that is not there; webhooks make it sooner."""
 
+_RECORDING = "Segments arrive on the buffer volume."
 _STARTING = "Egress is starting; the first segment is on its way."  # one text before and after: one write
-
-
-@dataclass(frozen=True, slots=True)
-class LiveKitView:
-    """What LiveKit says about one buffer.
-
-    `egresses` are those that write below the buffer's directory and are not over. `asked_at` is when that
-    list was asked for, None before the first answer; a list older than an action proves nothing about it.
-    """
-
-    egresses: tuple[Egress, ...] = ()
-    asked_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceView:
-    """What there is to record now. `known` is false when nobody could say."""
-
-    pair: RecordedPair | None = None
-    known: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageView:
-    """What lies on disk. `known` is false when the agent is away or has not seen everything yet."""
-
-    runs: Mapping[str, RunCoverage] = field(default_factory=dict)
-    known: bool = False
-
-
-class StartFailure(StrEnum):
-    """Why the last start brought nothing."""
-
-    NO_CAPACITY = "NoCapacity"
-    STORAGE = "Storage"
-    LIVEKIT = "LiveKit"
-    REFUSED = "Refused"
-    RUN_DIED = "RunDied"
-
-
-@dataclass(frozen=True, slots=True)
-class StartMemory:
-    """What must be remembered between two decisions, and may be lost in a crash.
-
-    `list_needed_after`: no start before a list that was asked later than this has been seen, because an
-    egress whose answer was lost may exist.
-    """
-
-    failures: int = 0
-    retry_at: datetime | None = None
-    list_needed_after: datetime | None = None
-    failure: StartFailure | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """Everything that a decision looks at. `runs` names the run of each egress id."""
-
-    livekit: LiveKitView
-    source: SourceView
-    coverage: CoverageView
-    segment_seconds: int
-    runs: Mapping[str, str]
-    memory: StartMemory = StartMemory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +66,7 @@ class Decision:
     message: str
     actions: tuple[Action, ...] = ()
     current: Egress | None = None
-    memory: StartMemory = StartMemory()
+    memory: StartMemory = field(default_factory=StartMemory)
     recheck: datetime | None = None
 
 
@@ -188,12 +125,7 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
         stops = tuple(Stop(e, "the buffer is suspended") for e in seen.livekit.egresses)
         return Decision(BufferState.SUSPENDED, "Recording is suspended by spec.suspend.", stops)
     if seen.livekit.asked_at is None:
-        return Decision(
-            BufferState.WAITING_FOR_LIVEKIT,
-            "LiveKit has not answered yet: check LIVEKIT_URL, its keys and the network.",
-            memory=seen.memory,
-            recheck=now + timedelta(seconds=1),
-        )
+        return _without_livekit(buffer, seen, now)
     judged = _judge(seen, now)
     stops = tuple(Stop(e, "no segment arrives any more") for e in judged.dead)
     if judged.alive:
@@ -231,15 +163,11 @@ def _health(current: Egress, seen: Observation, now: datetime) -> tuple[Health, 
 
 def _with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: datetime) -> Decision:
     health, look_again = _health(current, seen, now)
-    was_recording = is_true(buffer.status.conditions, RECORDING)
-    if health is Health.FRESH:
-        return Decision(
-            BufferState.RECORDING,
-            "Segments arrive on the buffer volume.",
-            current=current,
-            recheck=look_again,
-        )
-    if health is Health.UNKNOWN and was_recording:
+    was_recording = _is_recording(buffer, current)
+    unheard = health is Health.UNKNOWN and was_recording
+    if health is Health.FRESH or (unheard and not seen.coverage.given_up):
+        return Decision(BufferState.RECORDING, _RECORDING, current=current, recheck=look_again)
+    if unheard:
         return Decision(
             BufferState.UNCERTAIN,
             "The agent does not answer, so nobody can say whether segments arrive: check the agent's pod.",
@@ -247,12 +175,41 @@ def _with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: dat
             memory=seen.memory,
             recheck=look_again,
         )
+    return Decision(BufferState.STARTING, _STARTING, current=current, memory=seen.memory, recheck=look_again)
+
+
+def _is_recording(buffer: ReplayBuffer, egress: Egress) -> bool:
+    """Tell whether the status says of this very egress that it records, or that nobody knows."""
+    said = find_condition(buffer.status.conditions, RECORDING)
+    return (
+        said is not None
+        and said.status is not ConditionStatus.FALSE
+        and buffer.status.egress is not None
+        and buffer.status.egress.id == egress.id
+    )
+
+
+def _without_livekit(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
+    """Say what the files say: LiveKit that is away does not stop a worker from recording."""
+    remembered = buffer.status.egress
+    if remembered is not None:
+        current = Egress(
+            id=remembered.id,
+            room=buffer.spec.room,
+            state=EgressState.ACTIVE,
+            filename_prefix=seen.prefix_of(remembered.run),
+            media_started_at_ns=datetime_to_ns(remembered.started_at) if remembered.started_at else 0,
+            video_track=buffer.status.tracks.video if buffer.status.tracks else None,
+            audio_track=buffer.status.tracks.audio if buffer.status.tracks else None,
+        )
+        named = replace(seen, runs={remembered.id: remembered.run})
+        if _health(current, named, now)[0] is not Health.STALE:
+            return _with_run(buffer, named, current, now)
     return Decision(
-        BufferState.STARTING,
-        _STARTING,
-        current=current,
+        BufferState.WAITING_FOR_LIVEKIT,
+        "LiveKit has not answered yet: check LIVEKIT_URL, its keys and the network.",
         memory=seen.memory,
-        recheck=look_again,
+        recheck=now + timedelta(seconds=1),
     )
 
 

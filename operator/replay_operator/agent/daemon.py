@@ -1,0 +1,189 @@
+"""The agent put together: its parts, and what the server may ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from replay_operator.agent.clock import AgentClock
+from replay_operator.agent.coverage import coverage, stored_bytes
+from replay_operator.agent.file_work import FileWork
+from replay_operator.agent.metrics import AgentMetrics
+from replay_operator.agent.ownership import VolumeLock
+from replay_operator.agent.policy_book import PolicyBook
+from replay_operator.agent.run_reader import SegmentProbe
+from replay_operator.agent.scan import Scanner
+from replay_operator.agent.settings import AgentSettings
+from replay_operator.agent.sweep import Sweeper
+from replay_operator.agent.tokens import TokenFiles
+from replay_operator.agent.volume import Volume
+from replay_operator.api.agent import Coverage, Policy, PolicyAck, RunFile
+from replay_operator.domain.layout import RunPath
+
+_logger = logging.getLogger(__name__)
+
+
+class Agent:
+    """Owns one buffer volume while it holds its lock; before that it only waits."""
+
+    def __init__(self, settings: AgentSettings, *, clock: AgentClock, probe: SegmentProbe) -> None:
+        """Put the parts together; nothing is read or locked yet.
+
+        Args:
+            settings: Everything that can be set.
+            clock: Tells the time.
+            probe: Looks into a segment.
+        """
+        self._clock = clock
+        self._files = FileWork()
+        self._guard = asyncio.Lock()
+        self._volume = Volume(settings.volume)
+        self._lock = VolumeLock(settings.volume)
+        self._tokens = TokenFiles(settings.token_directory)
+        self._metrics = AgentMetrics()
+        self._book = PolicyBook(settings.volume, self._files, clock)
+        self._scanner = Scanner(
+            volume=self._volume,
+            files=self._files,
+            clock=clock,
+            probe=probe,
+            metrics=self._metrics,
+            guard=self._guard,
+            relist_interval_seconds=settings.relist_interval_seconds,
+        )
+        self._sweeper = Sweeper(
+            settings=settings,
+            volume=self._volume,
+            files=self._files,
+            clock=clock,
+            book=self._book,
+            scanner=self._scanner,
+            metrics=self._metrics,
+            guard=self._guard,
+        )
+        self.owns_volume = False
+        self._trouble: str | None = "another agent holds the lock of the buffer volume"
+
+    @property
+    def ack(self) -> PolicyAck:
+        """Which policy is in force."""
+        return self._book.ack
+
+    async def scan(self) -> None:
+        """Look at the volume once; try to become its owner first when this agent is not."""
+        began = time.perf_counter()
+        try:
+            if not self.owns_volume and not await self._take_over():
+                return
+            await self._scanner.scan()
+        except OSError as error:
+            self._metrics.scan_errors.inc()
+            self._trouble = f"the buffer volume cannot be used: {error}"
+            _logger.warning("%s", self._trouble)
+            return
+        self._metrics.scan_seconds.observe(time.perf_counter() - began)
+
+    async def maintain(self) -> None:
+        """Delete what may go, once, and store what the next agent needs."""
+        if not self.owns_volume:
+            return
+        try:
+            self.owns_volume = await self._files.run(self._lock.confirm)
+            if not self.owns_volume:
+                self._trouble = "the lock file of the buffer volume was replaced"
+                _logger.error("%s: nothing is deleted until this agent holds the new one", self._trouble)
+                return
+            self._trouble = None
+            await self._sweeper.sweep()
+            await self._scanner.remember()
+        except OSError as error:
+            self._trouble = f"the buffer volume cannot be used: {error}"
+            _logger.warning("%s", self._trouble)
+
+    async def close(self) -> None:
+        """Store what the next agent needs and let it have the volume."""
+        try:
+            if self.owns_volume:
+                await self._scanner.remember()
+        except OSError as error:
+            _logger.warning("the highest indices cannot be stored: %s", error)
+        finally:
+            self.owns_volume = False
+            self._lock.release()
+
+    async def accepts_token(self, token: str) -> bool:
+        """Say whether a bearer token is a good one.
+
+        Args:
+            token: What the request brought.
+        """
+        return await self._files.run(self._tokens.accepts, token)
+
+    async def put_policy(self, policy: Policy) -> bool:
+        """Take a policy; from the answer on, nothing is deleted by an older one.
+
+        Args:
+            policy: What the operator sent.
+
+        Returns:
+            Whether it is in force; False when a newer one is.
+
+        Raises:
+            InvalidPolicyError: It contradicts itself.
+            OSError: It cannot be stored.
+        """
+        async with self._guard:
+            return await self._book.put(policy)
+
+    async def put_run(self, path: RunPath, run_file: RunFile) -> RunFile:
+        """Make a run's directory or update its `run.json`, and follow it from now on.
+
+        Args:
+            path: The run.
+            run_file: What is known of it.
+
+        Raises:
+            LayoutError: A name cannot be a directory name.
+            OSError: The volume cannot be written.
+        """
+        async with self._guard:
+            stored = await self._files.run(self._volume.make_run, path, run_file)
+            self._scanner.adopt(path, stored)
+            return stored
+
+    def coverage(self) -> Coverage:
+        """Describe what lies on the volume."""
+        return coverage(self._scanner.state, scanned_at=self._scanner.scanned_at, policy=self.ack)
+
+    async def why_not_ready(self) -> str | None:
+        """Give the reason why this agent should get no requests, None when it is ready."""
+        if not self.owns_volume or self._trouble is not None:
+            return self._trouble
+        if self._scanner.scanned_at is None:
+            return "the first scan of the buffer volume is not complete"
+        if not await self._files.run(self._tokens.any_known):
+            return "the token directory holds no token"
+        return None
+
+    def render_metrics(self) -> bytes:
+        """Give the metrics in the text format of Prometheus."""
+        state, metrics = self._scanner.state, self._metrics
+        runs = state.runs()
+        metrics.storage_bytes.labels("temp").set(stored_bytes(runs))
+        metrics.segments.set(sum(len(run.segments) for run in runs))
+        metrics.buffers.set(len(state.buffers))
+        heard = self._book.heard_seconds
+        age_seconds = float("inf") if heard is None else self._clock.monotonic() - heard
+        metrics.policy_age_seconds.set(age_seconds)
+        return metrics.render()
+
+    async def _take_over(self) -> bool:
+        if not await self._files.run(self._lock.try_acquire):
+            return False
+        await self._book.load()
+        await self._scanner.load()
+        self.owns_volume = True
+        self._trouble = None
+        _logger.info("this agent owns the buffer volume now")
+        return True

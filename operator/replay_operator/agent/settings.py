@@ -1,0 +1,41 @@
+"""What the agent is told by its environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class AgentSettings(BaseSettings):
+    """Settings of `replay-operator agent`, each from `REPLAY_AGENT_<NAME>`.
+
+    Attributes:
+        volume: Where the buffer volume is mounted.
+        bind_address: Address to listen on; the manifests give the pod's own.
+        port: TCP port to listen on; 0 takes a free one.
+        token_directory: The mounted Secret with `token` and, during a rotation, `previous-token`.
+        scan_interval_seconds: How often the playlists of live runs are looked at.
+        relist_interval_seconds: How often directories are listed, to find what came by another way.
+        retention_interval_seconds: How often segments are deleted.
+        silence_seconds: Without an accepted policy for so long, nothing is deleted (DESIGN §4).
+        startup_quiet_seconds: Nothing is deleted so soon after the start.
+        orphan_grace_seconds: How long a directory that no policy names stays.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="REPLAY_AGENT_", frozen=True)
+
+    volume: Path = Path("/buffer")
+    bind_address: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8480
+    token_directory: Path = Path("/etc/replay/agent-token")
+    scan_interval_seconds: Annotated[float, Field(gt=0)] = 1.0
+    relist_interval_seconds: Seconds = 60.0
+    retention_interval_seconds: Annotated[float, Field(gt=0)] = 10.0
+    silence_seconds: Seconds = 60.0
+    startup_quiet_seconds: Seconds = 30.0
+    orphan_grace_seconds: Seconds = 600.0

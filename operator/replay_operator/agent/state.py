@@ -1,0 +1,117 @@
+"""What the agent knows of the buffer volume, in memory. Only the event loop changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from replay_operator.api.agent import RunFile
+from replay_operator.domain.layout import RunPath
+
+NOTHING_LISTED = -1
+"""Highest index of a run whose playlists have named no segment yet."""
+
+LIVE_SECONDS = 120.0
+"""A run counts as live for so long after its last sign: eight of the longest segments (15 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSpan:
+    """First and last instant of a segment on its run's clock: nanoseconds after PTS 3600 s."""
+
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment file.
+
+    It is probed only when a playlist has named it or a later one, so that a `span` makes it complete.
+    None means not listed yet, or no good MPEG-TS.
+    """
+
+    index: int
+    bytes: int
+    arrived_at_ns: int
+    probed: bool
+    span: MediaSpan | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaylistStamp:
+    """What tells that a playlist was written again."""
+
+    modified_at_ns: int
+    bytes: int
+
+
+Stamps = tuple[PlaylistStamp | None, ...]
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run directory.
+
+    `highest_index` is the highest one that any playlist ever named; it never goes down (DESIGN §6.7).
+    `unsettled` are listed segments that were missing or no good MPEG-TS when last looked at.
+    `last_sign_seconds` is the monotonic time of the last news of the run. `read_error` is why it could
+    not be read at the last look.
+    """
+
+    path: RunPath
+    last_sign_seconds: float
+    run_file: RunFile | None = None
+    highest_index: int = NOTHING_LISTED
+    ended: bool = False
+    stamps: Stamps | None = None
+    segments: dict[int, SegmentFile] = field(default_factory=dict)
+    unsettled: frozenset[int] = frozenset()
+    read_error: str | None = None
+
+    def complete_segments(self) -> list[SegmentFile]:
+        """Give the complete segments in the order of their index."""
+        complete = (segment for segment in self.segments.values() if segment.span is not None)
+        return sorted(complete, key=lambda segment: segment.index)
+
+    def is_live(self, now_seconds: float) -> bool:
+        """Say whether the run may still be written.
+
+        Args:
+            now_seconds: Monotonic seconds of this call.
+        """
+        return not self.ended and now_seconds - self.last_sign_seconds < LIVE_SECONDS
+
+
+@dataclass(slots=True)
+class VolumeState:
+    """All run directories: buffer path to run name to state. A buffer without runs is an empty directory."""
+
+    buffers: dict[str, dict[str, RunState]] = field(default_factory=dict)
+
+    def runs(self) -> list[RunState]:
+        """Give the runs of all buffers."""
+        return [run for runs in self.buffers.values() for run in runs.values()]
+
+    def run(self, path: RunPath) -> RunState | None:
+        """Give one run, or None when it is not known.
+
+        Args:
+            path: The run.
+        """
+        return self.buffers.get(path.buffer, {}).get(path.run)
+
+    def add(self, run: RunState) -> None:
+        """Take in a run.
+
+        Args:
+            run: Its state.
+        """
+        self.buffers.setdefault(run.path.buffer, {})[run.path.run] = run
+
+    def forget(self, path: RunPath) -> None:
+        """Drop a run whose directory is gone.
+
+        Args:
+            path: The run.
+        """
+        self.buffers.get(path.buffer, {}).pop(path.run, None)

@@ -1,0 +1,212 @@
+"""The operator put together: every object is made here and handed to who needs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.cluster.claims import ClaimRequest
+from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.jobs import JobSettings
+from replay_operator.controller.agent_client import AgentClient
+from replay_operator.controller.buffers import BufferReconciler, BufferSettings
+from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
+from replay_operator.controller.coverage import CoverageWatch
+from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.handlers import Inbox
+from replay_operator.controller.install import FleetSettings, InstallReconciler, InstallSettings
+from replay_operator.controller.jobs import JobStore
+from replay_operator.controller.keys import Key, Kind
+from replay_operator.controller.policy import PolicyPublisher
+from replay_operator.controller.queue import KeyedQueue
+from replay_operator.controller.rooms import RoomLookup
+from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.captures import is_finished
+from replay_operator.livekit.poller import Snapshot, SnapshotPoller
+from replay_operator.livekit.port import LiveKit
+from replay_operator.metrics import OperatorMetrics
+from replay_operator.settings import OperatorSettings
+
+
+def utc_now() -> datetime:
+    """Give the time. The only clock of the operator: everything else gets it handed in."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The parts of a running operator."""
+
+    settings: OperatorSettings
+    queue: KeyedQueue[Key]
+    inbox: Inbox
+    buffers: BufferReconciler
+    captures: CaptureReconciler
+    install: InstallReconciler
+    policy: PolicyPublisher
+    coverage: CoverageWatch
+    poller: SnapshotPoller
+    metrics: OperatorMetrics
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Reconcile one object, counted and timed."""
+        begun = time.monotonic()
+        result = "error"
+        try:
+            reconciler = self.buffers if key.kind is Kind.BUFFER else self.captures
+            delay = await reconciler.reconcile(key.uid)
+            result = "ok"
+        finally:
+            self.metrics.reconciles.labels(kind=key.kind, result=result).inc()
+            self.metrics.reconcile_seconds.labels(kind=key.kind).observe(time.monotonic() - begun)
+        return delay
+
+
+def build_operator(
+    settings: OperatorSettings,
+    *,
+    gateway: KubernetesGateway,
+    livekit: LiveKit,
+    agent: AgentClient,
+    clock: Callable[[], datetime] = utc_now,
+) -> Operator:
+    """Put the parts together.
+
+    Args:
+        settings: What the install decides.
+        gateway: The Kubernetes API.
+        livekit: LiveKit.
+        agent: The agent of the buffer volume.
+        clock: Gives the time.
+    """
+    queue: KeyedQueue[Key] = KeyedQueue()
+    inbox = Inbox(ObjectStore(ReplayBuffer), ObjectStore(ReplayCapture), JobStore(), queue)
+    metrics = OperatorMetrics()
+    writer = StatusWriter(gateway, inbox.buffers, inbox.captures, clock)
+
+    def queue_buffers(uids: frozenset[str]) -> None:
+        for uid in uids:
+            queue.add(Key(Kind.BUFFER, uid))
+
+    def queue_captures(uids: frozenset[str]) -> None:
+        for uid in uids:
+            queue.add(Key(Kind.CAPTURE, uid))
+
+    def coverage_changed(paths: frozenset[str]) -> None:
+        queue_buffers(frozenset(path.rpartition("/")[2] for path in paths))
+
+    def coverage_heard() -> None:
+        queue_captures(frozenset(c.metadata.uid for c in inbox.captures if not is_finished(c)))
+
+    def snapshot() -> Snapshot:
+        return poller.snapshot
+
+    egresses = EgressBook(namespace=settings.namespace, root=settings.buffer_root, snapshot=snapshot)
+    poller = SnapshotPoller(
+        livekit,
+        lambda ids: queue_buffers(egresses.buffers_of(ids)),
+        clock,
+        interval_seconds=settings.livekit_poll_seconds,
+    )
+    coverage = CoverageWatch(
+        agent,
+        interval=timedelta(seconds=settings.coverage_poll_seconds),
+        clock=clock,
+        on_change=coverage_changed,
+        on_answer=coverage_heard,
+    )
+    install = InstallReconciler(
+        settings=install_settings(settings, epoch=int(clock().timestamp() * 1000)),
+        gateway=gateway,
+        buffers=inbox.buffers,
+        captures=inbox.captures,
+        queue=queue,
+        egresses=egresses,
+        poller=poller,
+        metrics=metrics,
+        clock=clock,
+    )
+    policy = PolicyPublisher(agent, build=install.policy, clock=clock, on_pinned=queue_captures)
+    buffers = BufferReconciler(
+        settings=BufferSettings(
+            settings.namespace, settings.buffer_claim, settings.buffer_root, settings.segment_duration_seconds
+        ),
+        buffers=inbox.buffers,
+        livekit=livekit,
+        poller=poller,
+        egresses=egresses,
+        rooms=RoomLookup(livekit, clock),
+        agent=agent,
+        coverage=coverage,
+        writer=writer,
+        is_listed=install.is_listed,
+        clock=clock,
+    )
+    captures = CaptureReconciler(
+        settings=CaptureSettings(
+            settings.namespace, settings.segment_duration_seconds, job_settings(settings)
+        ),
+        buffers=inbox.buffers,
+        captures=inbox.captures,
+        jobs=inbox.jobs,
+        gateway=gateway,
+        policy=policy,
+        coverage=coverage,
+        writer=writer,
+        metrics=metrics,
+        clock=clock,
+    )
+    return Operator(settings, queue, inbox, buffers, captures, install, policy, coverage, poller, metrics)
+
+
+def install_settings(settings: OperatorSettings, *, epoch: int) -> InstallSettings:
+    """Pick what the install reconciler needs.
+
+    Args:
+        settings: All settings.
+        epoch: Grows with each operator process. One replica with strategy Recreate: its start time in ms.
+    """
+    return InstallSettings(
+        namespace=settings.namespace,
+        claims=(
+            ClaimRequest(
+                settings.buffer_claim,
+                settings.buffer_claim_size,
+                settings.buffer_storage_class,
+                settings.buffer_access_mode,
+            ),
+            ClaimRequest(
+                settings.archive_claim,
+                settings.archive_claim_size,
+                settings.archive_storage_class,
+                settings.archive_access_mode,
+            ),
+        ),
+        fleet=FleetSettings(
+            name=settings.fleet,
+            per_worker=settings.buffers_per_worker,
+            headroom=settings.fleet_headroom,
+            minimum=settings.fleet_min,
+            maximum=settings.fleet_max,
+        ),
+        epoch=epoch,
+        default_segment_seconds=settings.segment_duration_seconds,
+    )
+
+
+def job_settings(settings: OperatorSettings) -> JobSettings:
+    """Pick what every capture Job needs."""
+    return JobSettings(
+        image=settings.capture_image,
+        buffer_claim=settings.buffer_claim,
+        archive_claim=settings.archive_claim,
+        service_account=settings.capture_service_account,
+        deadline_seconds=settings.capture_deadline_seconds,
+        retries=settings.capture_retries,
+        beside_agent=settings.buffer_access_mode == "ReadWriteOnce",
+    )

@@ -1,0 +1,86 @@
+"""What a decision about a buffer looks at, in the words of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from replay_operator.api.agent import RunCoverage
+from replay_operator.domain.egress import Egress, RecordedPair
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitView:
+    """What LiveKit says about one buffer.
+
+    `egresses` are those that write below the buffer's directory and are not over. `asked_at` is when that
+    list was asked for, None before the first answer; a list older than an action proves nothing about it.
+    """
+
+    egresses: tuple[Egress, ...] = ()
+    asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """What there is to record now. `known` is false when nobody could say."""
+
+    pair: RecordedPair | None = None
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageView:
+    """What lies on disk.
+
+    `known` is false when the agent is away or has not seen everything yet; `given_up` when that lasts so long
+    that the status must say so. Between the two, what was true before is still said: a restart of operator
+    or agent causes no write.
+    """
+
+    runs: Mapping[str, RunCoverage] = field(default_factory=dict)
+    known: bool = False
+    given_up: bool = False
+
+
+class StartFailure(StrEnum):
+    """Why the last start brought nothing."""
+
+    NO_CAPACITY = "NoCapacity"
+    STORAGE = "Storage"
+    LIVEKIT = "LiveKit"
+    REFUSED = "Refused"
+    RUN_DIED = "RunDied"
+
+
+@dataclass(frozen=True, slots=True)
+class StartMemory:
+    """What must be remembered between two decisions, and may be lost in a crash.
+
+    `list_needed_after`: no start before a list that was asked later than this has been seen, because an
+    egress whose answer was lost may exist.
+    """
+
+    failures: int = 0
+    retry_at: datetime | None = None
+    list_needed_after: datetime | None = None
+    failure: StartFailure | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a decision looks at.
+
+    `runs` names the run of each egress id; `prefix_of` gives the filename prefix of a run of this buffer.
+    """
+
+    livekit: LiveKitView
+    source: SourceView
+    coverage: CoverageView
+    segment_seconds: int
+    runs: Mapping[str, str]
+    prefix_of: Callable[[str], str]
+    memory: StartMemory = StartMemory()

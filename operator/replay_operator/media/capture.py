@@ -1,0 +1,154 @@
+"""Makes one clip: select, scan, plan, join, verify, publish. The shell around the pure parts."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from replay_operator.api.capture_job import CaptureErrorReason, CaptureRequest, CaptureResult
+from replay_operator.api.replaycapture import Clip
+from replay_operator.media.archive import ClipPlace, archive_errors, clip_place, part_file
+from replay_operator.media.failure import CaptureFailedError
+from replay_operator.media.ffmpeg import Labels, join
+from replay_operator.media.mp4 import MovieFacts, NotMp4Error, read_movie
+from replay_operator.media.plan import Plan, Wanted, make_plan
+from replay_operator.media.publish import publish, published_before
+from replay_operator.media.runs import Run, read_buffer
+from replay_operator.media.selection import Selection, select_segments
+from replay_operator.media.timeline import Interval
+from replay_operator.media.verify import verify
+
+_MAX_LISTED = 64
+"""Clip.holes and Clip.gaps hold at most so many."""
+_JOIN_BASE_SECONDS = 120
+_JOIN_SLOWEST_BYTES_PER_SECOND = 2_000_000
+"""A volume slower than this is taken for one that hangs."""
+
+
+def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
+    """Make and publish the clip that is asked for.
+
+    Args:
+        request: The range, the buffer and the place of the clip.
+
+    Returns:
+        The clip's place and its result; the same again when this capture has published it before.
+
+    Raises:
+        CaptureFailedError: There is no clip, and nothing under its name that was not there before.
+    """
+    if request.start >= request.end:
+        raise CaptureFailedError(
+            CaptureErrorReason.BAD_REQUEST,
+            f"the range ends at {request.end.isoformat()}, not after its start {request.start.isoformat()}",
+        )
+    place = clip_place(request.archive_directory, request.clip_path)
+    before = published_before(place, request.capture_uid)
+    if before is not None:
+        return place, before
+    plan = plan_clip(request)
+    with part_file(place, request.attempt, plan.size_bytes) as descriptor:
+        part = place.part(request.attempt)
+        timeout_seconds = _JOIN_BASE_SECONDS + plan.size_bytes / _JOIN_SLOWEST_BYTES_PER_SECOND
+        labels = Labels(title=request.title, created_at=plan.first_instant)
+        join(plan, part, labels, timeout_seconds=timeout_seconds)
+        movie = _read_finished(descriptor, place)
+        verify(plan, movie)
+        result = CaptureResult(
+            capture_uid=request.capture_uid, clip=describe_clip(plan, place.relative, movie.size_bytes)
+        )
+        publish(descriptor, place, result)
+    return place, result
+
+
+def plan_clip(request: CaptureRequest) -> Plan:
+    """Read the buffer and plan the clip.
+
+    Raises:
+        CaptureFailedError: The range cannot be had from this buffer, or the buffer cannot be read.
+    """
+    runs = read_buffer(Path(request.buffer_directory))
+    try:
+        selections = [select_segments(run, _interval(run, request)) for run in runs]
+    except OSError as error:
+        raise CaptureFailedError(
+            CaptureErrorReason.BUFFER_UNREADABLE,
+            f"cannot read a segment in {request.buffer_directory}: {error.strerror}. Check the buffer volume",
+        ) from error
+    chosen = _choose(selections, request)
+    asked = Wanted(
+        range=_interval(chosen.run, request),
+        when_short=request.when_short,
+        holes=request.holes,
+        trim=request.trim,
+        reaches_back=any(o <= request.start for s in selections if (o := _oldest(s)) is not None),
+    )
+    return make_plan(chosen, asked)
+
+
+def describe_clip(plan: Plan, path: str, size_bytes: int) -> Clip:
+    """Say what the clip is, for the resource's status and the sidecar.
+
+    Args:
+        plan: What was made.
+        path: Its path on the archive volume.
+        size_bytes: Its size.
+    """
+    return Clip(
+        path=path,
+        bytes=size_bytes,
+        milliseconds=plan.milliseconds,
+        start=plan.first_instant,
+        end=plan.last_instant,
+        segments=len(plan.segments),
+        runs=1,
+        clock=plan.run.clock,
+        holes=plan.holes[:_MAX_LISTED],
+        holes_omitted=max(len(plan.holes) - _MAX_LISTED, 0),
+        gaps=plan.gaps[:_MAX_LISTED],
+        gaps_omitted=max(len(plan.gaps) - _MAX_LISTED, 0),
+    )
+
+
+def _choose(selections: list[Selection], request: CaptureRequest) -> Selection:
+    """Take the one run that has media in the range."""
+    found = [s for s in selections if s.segments]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(s.run.directory.name for s in found)
+        raise CaptureFailedError(
+            CaptureErrorReason.UNSUPPORTED_LAYOUT,
+            f"the range lies in {len(found)} runs ({names}), and joining runs is not supported yet: "
+            "ask for a range inside one of them",
+        )
+    oldest = min((o for s in selections if (o := _oldest(s)) is not None), default=None)
+    reach = f"its oldest media is from {oldest.isoformat()}" if oldest else "it holds no complete segment"
+    raise CaptureFailedError(
+        CaptureErrorReason.NO_MEDIA,
+        f"buffer {request.buffer or request.buffer_directory} has no media between "
+        f"{request.start.isoformat()} and {request.end.isoformat()}; {reach}: "
+        "ask for a range that was recorded",
+    )
+
+
+def _interval(run: Run, request: CaptureRequest) -> Interval:
+    return Interval(run.ticks_at(request.start), run.ticks_at(request.end))
+
+
+def _oldest(selection: Selection) -> datetime | None:
+    ticks = selection.oldest_ticks
+    return None if ticks is None else selection.run.instant(ticks)
+
+
+def _read_finished(descriptor: int, place: ClipPlace) -> MovieFacts:
+    with archive_errors(place.clip), os.fdopen(os.dup(descriptor), "rb") as file:
+        try:
+            return read_movie(file)
+        except NotMp4Error as error:
+            raise CaptureFailedError(
+                CaptureErrorReason.VERIFICATION_FAILED,
+                f"the finished file for {place.relative} is not playable: {error}. Nothing was published; "
+                "try again, and report it when it stays",
+            ) from error

@@ -1,0 +1,119 @@
+"""The 188-byte grid of an MPEG-TS file: its packets, its sections, and which PID carries which track.
+
+The columns of the grid are taken with strided slices and searched by regular expressions, so that Python
+code runs once per PES packet, not once per byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from replay_operator.api.replaycapture import Track
+
+TS_PACKET_BYTES = 188
+
+_SYNC = 0x47
+_PAYLOAD_START = re.compile(rb"[\x40-\x7f]")
+"""Second byte of a packet with payload_unit_start_indicator and without transport_error_indicator."""
+
+_STREAM_TRACKS = {0x1B: Track.VIDEO, 0x0F: Track.AUDIO}
+"""stream_type of H.264 and of AAC with ADTS headers (ISO/IEC 13818-1 table 2-34)."""
+
+
+class NotMpegTsError(ValueError):
+    """The bytes are no whole MPEG-TS segment with a video or audio track that we know."""
+
+
+class TsGrid:
+    """The segment as rows of 188 bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        if not data or len(data) % TS_PACKET_BYTES:
+            raise NotMpegTsError(f"{len(data)} bytes are not a whole number of 188-byte packets")
+        self.data = data
+        self.rows = len(data) // TS_PACKET_BYTES
+        if data[0::TS_PACKET_BYTES].count(_SYNC) != self.rows:
+            raise NotMpegTsError("a packet does not begin with the sync byte 0x47")
+        self.flags = data[1::TS_PACKET_BYTES]
+        self.pid_low = data[2::TS_PACKET_BYTES]
+
+    def pid(self, row: int) -> int:
+        """The PID of a row."""
+        return (self.flags[row] & 0x1F) << 8 | self.pid_low[row]
+
+    def starts(self) -> dict[int, list[int]]:
+        """Rows that begin a PES packet or section, by PID."""
+        by_pid: dict[int, list[int]] = {}
+        flags, low = self.flags, self.pid_low
+        for match in _PAYLOAD_START.finditer(flags):
+            row = match.start()
+            by_pid.setdefault((flags[row] & 0x1F) << 8 | low[row], []).append(row)
+        return by_pid
+
+    def payload(self, row: int) -> tuple[int, int]:
+        """First and one-past-last byte of a row's payload; equal when it has none."""
+        begin = row * TS_PACKET_BYTES
+        end = begin + TS_PACKET_BYTES
+        control = self.data[begin + 3]
+        if not control & 0x10:
+            return end, end
+        first = begin + 4
+        if control & 0x20:
+            first += 1 + self.data[first]
+        return min(first, end), end
+
+    def is_random_access(self, row: int) -> bool:
+        """Say whether a row carries the random access indicator: a key frame begins there."""
+        begin = row * TS_PACKET_BYTES
+        data = self.data
+        return bool(data[begin + 3] & 0x20 and data[begin + 4] and data[begin + 5] & 0x40)
+
+    def payload_of(self, pid: int, row: int, until: int, most: int | None = None) -> bytes:
+        """Join the payload of a PID from a row on, up to another row or a number of its packets."""
+        parts: list[bytes] = []
+        for current in range(row, until):
+            if self.pid(current) == pid:
+                first, end = self.payload(current)
+                parts.append(self.data[first:end])
+                if most is not None and len(parts) >= most:
+                    break
+        return b"".join(parts)
+
+
+def program_tracks(grid: TsGrid, starts: dict[int, list[int]]) -> dict[int, Track]:
+    """Read PAT and PMT: which PID carries which track. The first of each kind counts."""
+    pids: dict[int, Track] = {}
+    for pat in _sections(grid, starts.get(0, [])):
+        for at in range(8, len(pat) - 3, 4):
+            if pat[at] << 8 | pat[at + 1]:
+                pmt_pid = (pat[at + 2] & 0x1F) << 8 | pat[at + 3]
+                for pmt in _sections(grid, starts.get(pmt_pid, [])):
+                    for pid, track in _elementary_streams(pmt):
+                        if track not in pids.values():
+                            pids[pid] = track
+    return pids
+
+
+def _sections(grid: TsGrid, rows: list[int]) -> list[bytes]:
+    """Give the distinct PSI sections that begin in these rows, without their CRC."""
+    seen: dict[bytes, None] = {}
+    for row in rows:
+        first, end = grid.payload(row)
+        if first < end:
+            first += 1 + grid.data[first]
+        if first + 3 <= end:
+            length = (grid.data[first + 1] & 0x0F) << 8 | grid.data[first + 2]
+            seen.setdefault(grid.data[first : min(end, first + 3 + length - 4)])
+    return list(seen)
+
+
+def _elementary_streams(pmt: bytes) -> Iterator[tuple[int, Track]]:
+    if len(pmt) < 12:  # noqa: PLR2004 - fixed part of a PMT section
+        return
+    at = 12 + ((pmt[10] & 0x0F) << 8 | pmt[11])
+    while at + 5 <= len(pmt):
+        track = _STREAM_TRACKS.get(pmt[at])
+        if track is not None:
+            yield (pmt[at + 1] & 0x1F) << 8 | pmt[at + 2], track
+        at += 5 + ((pmt[at + 3] & 0x0F) << 8 | pmt[at + 4])

@@ -1,0 +1,205 @@
+"""The process of one capture: `replay-operator capture`.
+
+Reads a request, leaves an answer and an exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from pydantic import ValidationError
+
+from replay_operator.api.capture_job import (
+    MAX_TERMINATION_MESSAGE_BYTES,
+    REQUEST_VARIABLE,
+    CaptureError,
+    CaptureErrorReason,
+    CaptureRequest,
+    CaptureResult,
+)
+from replay_operator.api.replaycapture import Holes, Trim, WhenShort
+from replay_operator.media.archive import write_whole
+from replay_operator.media.capture import make_clip
+from replay_operator.media.extras import add_extras
+from replay_operator.media.failure import CaptureFailedError, retry_can_help
+
+EXIT_MADE = 0
+EXIT_REFUSED = 65
+"""The same request will be refused again (EX_DATAERR of sysexits.h)."""
+EXIT_TRY_AGAIN = 75
+"""The same request may succeed later (EX_TEMPFAIL)."""
+_EXIT_TERMINATED = 128 + signal.SIGTERM
+
+TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
+_KUBERNETES_TERMINATION_LOG = "/dev/termination-log"
+_log = logging.getLogger(__name__)
+
+
+def run_capture(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Make the clip that the flags or REPLAY_CAPTURE_REQUEST ask for.
+
+    The answer goes to `--result`, to the sidecar beside the clip, to the termination message and, as one
+    line of JSON, to stdout.
+
+    Args:
+        arguments: What follows `capture` on the command line.
+        environment: The process's environment.
+
+    Returns:
+        0 made, 65 refused (the same request will be refused again), 75 failed (a retry may help).
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    # As process 1 of a container nothing ends us unless we say so. The exception removes the `.part`.
+    signal.signal(signal.SIGTERM, _terminate)
+    flags = _parser().parse_args(arguments)
+    try:
+        request = _request(flags, environment)
+    except ValidationError as error:
+        refused = _failed("", CaptureErrorReason.BAD_REQUEST, f"the request is not valid: {_sentence(error)}")
+        return _answer(refused, None, environment, flags.result)
+    return _make(request, environment, flags.result)
+
+
+def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: str | None) -> int:
+    try:
+        place, result = make_clip(request)
+    except CaptureFailedError as error:
+        return _answer(
+            _failed(request.capture_uid, error.reason, error.message), request, environment, result_path
+        )
+    except Exception as error:  # noqa: BLE001 - the process ends here, and its answer must say why
+        _log.exception("the capture failed in a way that nobody foresaw")
+        sentence = f"{type(error).__name__}: {error}. This is a fault of the program: report it with the log"
+        unforeseen = _failed(request.capture_uid, CaptureErrorReason.INTERNAL, sentence)
+        return _answer(unforeseen, request, environment, result_path)
+    # Said now: whatever becomes of the extras, the clip is there.
+    _write_termination_message(result, environment)
+    return _answer(add_extras(place, result, thumbnail=request.thumbnail), request, environment, result_path)
+
+
+def _answer(
+    result: CaptureResult,
+    request: CaptureRequest | None,
+    environment: Mapping[str, str],
+    result_path: str | None,
+) -> int:
+    _write_termination_message(result, environment)
+    if result_path is not None and not _would_hide_clip(result, request, Path(result_path)):
+        _write_result(Path(result_path), result)
+    sys.stdout.write(result.model_dump_json(by_alias=True, exclude_none=True) + "\n")
+    if result.error is None:
+        return EXIT_MADE
+    _log.error("%s: %s", result.error.reason, result.error.message)
+    return EXIT_TRY_AGAIN if retry_can_help(result.error.reason) else EXIT_REFUSED
+
+
+def _write_result(path: Path, result: CaptureResult) -> None:
+    try:
+        write_whole(path, result.model_dump_json(by_alias=True, exclude_none=True))
+    except OSError as error:
+        _log.warning("cannot write the result to %s: %s. It is on stdout", path, error.strerror)
+
+
+def _would_hide_clip(result: CaptureResult, request: CaptureRequest | None, path: Path) -> bool:
+    """Say whether a failure would be written over the sidecar of a clip that is there."""
+    if result.error is None or request is None:
+        return False
+    clip = Path(request.archive_directory, request.clip_path)
+    return clip.exists() and clip.with_suffix(".json").resolve() == path.resolve()
+
+
+def short_answer(result: CaptureResult, most_bytes: int = MAX_TERMINATION_MESSAGE_BYTES) -> str:
+    """Write the result as JSON that fits a termination message, leaving out the last holes and gaps.
+
+    Args:
+        result: The result.
+        most_bytes: Room for it.
+    """
+    while True:
+        text = result.model_dump_json(by_alias=True, exclude_none=True)
+        clip = result.clip
+        if len(text.encode()) <= most_bytes or clip is None or not (clip.holes or clip.gaps):
+            return text
+        if len(clip.gaps) >= len(clip.holes):
+            shorter = {"gaps": clip.gaps[:-1], "gaps_omitted": clip.gaps_omitted + 1}
+        else:
+            shorter = {"holes": clip.holes[:-1], "holes_omitted": clip.holes_omitted + 1}
+        result = result.model_copy(update={"clip": clip.model_copy(update=shorter)})
+
+
+def _write_termination_message(result: CaptureResult, environment: Mapping[str, str]) -> None:
+    path = environment.get(TERMINATION_VARIABLE)
+    if path is None:
+        # Outside a pod there is none, and it is not ours to make one in /dev.
+        if not os.access(_KUBERNETES_TERMINATION_LOG, os.W_OK):
+            return
+        path = _KUBERNETES_TERMINATION_LOG
+    try:
+        # In place: the kubelet has mounted this very file.
+        Path(path).write_text(short_answer(result))
+    except OSError as error:
+        _log.warning("cannot write the termination message to %s: %s", path, error.strerror)
+
+
+def _failed(capture_uid: str, reason: CaptureErrorReason, message: str) -> CaptureResult:
+    return CaptureResult(capture_uid=capture_uid, error=CaptureError(reason=reason, message=message[:1024]))
+
+
+def _sentence(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_EXIT_TERMINATED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="replay-operator capture",
+        description=f"Cut a clip from a buffer. Without --buffer, {REQUEST_VARIABLE} is the request.",
+    )
+    parser.add_argument("--buffer", metavar="DIR", help="directory of a buffer, or of one of its runs")
+    parser.add_argument("--start", metavar="RFC3339", help="first instant")
+    parser.add_argument("--end", metavar="RFC3339", help="last instant")
+    parser.add_argument("--output", metavar="FILE.mp4", help="the clip")
+    parser.add_argument("--trim", choices=[t.value for t in Trim], default=Trim.EXACT.value)
+    parser.add_argument("--holes", choices=[h.value for h in Holes], default=Holes.KEEP.value)
+    parser.add_argument("--when-short", choices=[w.value for w in WhenShort], default=WhenShort.CLAMP.value)
+    parser.add_argument("--title", help="title written into the MP4")
+    parser.add_argument("--no-thumbnail", action="store_true", help="no picture beside the clip")
+    parser.add_argument("--result", metavar="FILE.json", help="where to write the answer")
+    return parser
+
+
+def _request(flags: argparse.Namespace, environment: Mapping[str, str]) -> CaptureRequest:
+    """Build the request.
+
+    Raises:
+        ValidationError: A value is missing or makes no sense.
+    """
+    if flags.buffer is None:
+        return CaptureRequest.model_validate_json(environment.get(REQUEST_VARIABLE, "{}"))
+    output = Path(flags.output).absolute() if flags.output else None
+    asked = {
+        "buffer_directory": flags.buffer,
+        "start": flags.start,
+        "end": flags.end,
+        "trim": flags.trim,
+        "holes": flags.holes,
+        "when_short": flags.when_short,
+        "archive_directory": str(output.parent) if output else None,
+        "clip_path": output.name if output else None,
+        "title": flags.title,
+        "thumbnail": not flags.no_thumbnail,
+    }
+    # The same command twice is the same capture, and meets its own clip.
+    uid = hashlib.sha256(repr(sorted(asked.items())).encode()).hexdigest()[:16]
+    return CaptureRequest.model_validate({"capture_uid": f"cli-{uid}", **asked})

@@ -1,0 +1,86 @@
+"""The whole system for the flow tests: a control plane, a node and an install of their own.
+
+Their own, because they count API writes and kill pods.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.stack.images import stack_images
+from tests.stack.stack import Stack
+from tests.testbed.binaries import ControlPlaneBinaries
+from tests.testbed.controlplane import ControlPlane
+from tests.testbed.node import NodeStandIn
+
+SMALL = {"advanced": {"width": 320, "height": 180, "framerate": 15, "videoKbps": 200, "audioKbps": 64}}
+SEGMENT_SECONDS = 2
+
+
+@pytest.fixture(scope="session")
+def stack(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    with (
+        ControlPlane(control_plane_binaries) as plane,
+        NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node,
+    ):
+        stack = Stack(plane, node, "flow")
+        stack.install(settings={"REPLAY_LIVEKIT_POLL_SECONDS": "1"})
+        for deployment in ("livekit", "replay-operator", "replay-agent", "livekit-egress"):
+            stack.wait_until_available(deployment)
+        yield stack
+
+
+BufferFactory = Callable[..., str]
+
+
+@pytest.fixture
+def new_buffer(stack: Stack) -> Iterator[BufferFactory]:
+    """Makes a room with alice in it and a small buffer for her screen; both are gone after the test."""
+    made: list[str] = []
+
+    def make(**spec: Any) -> str:
+        name = f"buffer-{uuid.uuid4().hex[:8]}"
+        stack.livekit.post("rooms", {"name": name})
+        stack.livekit.post(
+            f"rooms/{name}/participants", {"identity": "alice", "tracks": ["SCREEN_SHARE", "MICROPHONE"]}
+        )
+        stack.apply(buffer_object(name, spec))
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        stack.kubectl("delete", "rb", name, "--ignore-not-found", "--wait=false")
+    stack.livekit.delete("faults")
+
+
+def buffer_object(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    participant = {"identity": "alice", "video": "ScreenShare", "audio": "Microphone"}
+    return {
+        "apiVersion": "replaybuffer.dev/v1alpha1",
+        "kind": "ReplayBuffer",
+        "metadata": {"name": name},
+        "spec": {
+            "room": name,
+            "source": {"participant": participant},
+            "windowSeconds": 120,
+            "segmentSeconds": SEGMENT_SECONDS,
+            "encoding": SMALL,
+            **spec,
+        },
+    }
+
+
+def capture_object(name: str, buffer: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "replaybuffer.dev/v1alpha1",
+        "kind": "ReplayCapture",
+        "metadata": {"name": name},
+        "spec": {"bufferRef": {"name": buffer}, "range": {"last": {"seconds": 5}}, **spec},
+    }

@@ -1,0 +1,1 @@
+"""The server half: rooms, egress records, Twirp routes, webhooks, faults and the admin API."""

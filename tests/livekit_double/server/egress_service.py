@@ -1,0 +1,127 @@
+"""livekit.Egress: start, list and stop track composites."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from google.protobuf import json_format
+from livekit.protocol import egress
+
+from tests.livekit_double.identifiers import new_identifier
+from tests.livekit_double.segment_paths import resolve_segment_paths, segment_output
+from tests.livekit_double.server.egress_records import EgressRecords, is_over, starting_info
+from tests.livekit_double.server.fleet import Fleet, WorkerLink
+from tests.livekit_double.server.rooms import Rooms
+from tests.livekit_double.server.twirp import WRAPPED, TwirpError
+from tests.livekit_double.timing import Timing
+
+# psrpc's own time-out for a worker that does not answer (measured 3.0 s); a live one answers in 15 ms.
+_STOP_RPC_SECONDS = 3.0
+
+
+class EgressService:
+    """The three calls, in the order of checks of the real server."""
+
+    def __init__(self, rooms: Rooms, records: EgressRecords, fleet: Fleet, timing: Timing) -> None:
+        self._rooms = rooms
+        self._records = records
+        self._fleet = fleet
+        self._timing = timing
+
+    async def start(self, request: egress.TrackCompositeEgressRequest) -> egress.EgressInfo:
+        """StartTrackCompositeEgress.
+
+        Raises:
+            TwirpError: 404 unknown room (at once), 503 no worker with room (after 22 s), 400 bad request.
+        """
+        if not self._rooms.exists(request.room_name):
+            raise TwirpError("not_found", f"{WRAPPED}requested room does not exist")
+        began = time.monotonic()
+        link = self._fleet.choose()
+        if link is None:
+            await asyncio.sleep(self._timing.no_worker_seconds)
+            raise TwirpError("unavailable", f"{WRAPPED}no response from servers")
+        busy = self._fleet.load(link.worker_id) > 0
+        answer_seconds = self._timing.start_busy_seconds if busy else self._timing.start_idle_seconds
+        egress_id = new_identifier("EG_")
+        link.reserved.add(egress_id)
+        try:
+            registered_seconds = max(0.0, answer_seconds - self._timing.registered_before_answer_seconds)
+            await asyncio.sleep(registered_seconds)
+            info = self._register(request, egress_id, link)
+        finally:
+            link.reserved.discard(egress_id)
+        await asyncio.sleep(max(0.0, began + answer_seconds - time.monotonic()))
+        await self._hand_over(info, link)
+        return info
+
+    async def list(self, request: egress.ListEgressRequest) -> egress.ListEgressResponse:
+        """ListEgress.
+
+        Raises:
+            TwirpError: 404 if the egress asked for is unknown.
+        """
+        items = self._records.select(
+            room_name=request.room_name, egress_id=request.egress_id, active=request.active
+        )
+        return egress.ListEgressResponse(items=items)
+
+    async def stop(self, request: egress.StopEgressRequest) -> egress.EgressInfo:
+        """StopEgress.
+
+        Raises:
+            TwirpError: 404 unknown, 412 already ended, 408 if its worker is gone.
+        """
+        link = self._fleet.links.get(self._records.worker_of(request.egress_id))
+        info = None
+        known = bool(self._records.worker_of(request.egress_id))
+        if known and not is_over(self._records.get(request.egress_id)) and link is not None:
+            info = await self._fleet.stop(link, request.egress_id, _STOP_RPC_SECONDS)
+        if info is not None:
+            return info
+        await asyncio.sleep(self._timing.stop_refusal_seconds)
+        record = self._records.get(request.egress_id)
+        if is_over(record):
+            status = egress.EgressStatus.Name(record.status)
+            raise TwirpError("failed_precondition", f"egress with status {status} cannot be stopped")
+        raise TwirpError("deadline_exceeded", f"{WRAPPED}request timed out")
+
+    def _register(
+        self, request: egress.TrackCompositeEgressRequest, egress_id: str, link: WorkerLink
+    ) -> egress.EgressInfo:
+        output = segment_output(request)
+        if not request.audio_track_id and not request.video_track_id:
+            raise _missing_field("audio_track_id or video_track_id")
+        if output is None:
+            raise _missing_field("output")
+        room = self._rooms.room(request.room_name)
+        paths = resolve_segment_paths(
+            output,
+            room_id=room.sid,
+            room_name=room.name,
+            publisher_identity=self._rooms.publisher_of(
+                request.room_name, request.video_track_id or request.audio_track_id
+            ),
+            now=datetime.now(UTC),
+        )
+        info = starting_info(
+            request, egress_id=egress_id, room_id=room.sid, paths=paths, now_ns=time.time_ns()
+        )
+        self._records.add(info, link.worker_id)
+        return info
+
+    async def _hand_over(self, info: egress.EgressInfo, link: WorkerLink) -> None:
+        await link.send(
+            {
+                "type": "start",
+                "info": json_format.MessageToDict(info),
+                "publisher": self._rooms.publisher_of(
+                    info.room_name, info.track_composite.video_track_id or info.track_composite.audio_track_id
+                ),
+                "tracks": self._rooms.media_state(info.room_name),
+            }
+        )
+
+
+def _missing_field(name: str) -> TwirpError:
+    return TwirpError("invalid_argument", f"{WRAPPED}request has missing or invalid field: {name}")

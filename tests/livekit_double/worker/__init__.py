@@ -1,0 +1,1 @@
+"""The worker half: takes egresses from the server and records them."""

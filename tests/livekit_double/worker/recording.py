@@ -1,0 +1,168 @@
+"""The media thread of one egress: captures by the wall clock, encodes, cuts and publishes."""
+
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum
+from fractions import Fraction
+
+from tests.livekit_double.marks import FrameMark, tone
+from tests.livekit_double.worker.encoders import AudioEncoder, VideoEncoder
+from tests.livekit_double.worker.encoding_plan import EncodingPlan
+from tests.livekit_double.worker.picture import Camera
+from tests.livekit_double.worker.publication import Publication
+from tests.livekit_double.worker.segments import Cutter, Segment
+
+_NANOSECONDS = 1_000_000_000
+_MILLISECOND_NS = 1_000_000
+
+
+class TrackState(Enum):
+    """What comes in on one track."""
+
+    ABSENT = "absent"  # never part of this egress
+    FLOWING = "flowing"
+    SILENT = "silent"  # muted or starved: black, or silence
+    GONE = "gone"  # unpublished
+
+
+class Recording:
+    """One egress's media. The thread is the only one that touches encoders and files."""
+
+    def __init__(
+        self,
+        plan: EncodingPlan,
+        publication: Publication,
+        *,
+        video: TrackState,
+        audio: TrackState,
+        unpublished_flush_seconds: float,
+        on_failure: Callable[[OSError], None],
+    ) -> None:
+        """Opens the encoders.
+
+        Args:
+            plan: what to encode.
+            publication: where segments go.
+            video: state of the video track at the start.
+            audio: state of the audio track at the start.
+            unpublished_flush_seconds: how long after the end of the video what is closed gets published.
+            on_failure: called from the thread when a file cannot be written; the recording is over then.
+        """
+        self._plan = plan
+        self._publication = publication
+        self._video_state = video
+        self._audio_state = audio
+        self._flush_seconds = unpublished_flush_seconds
+        self._on_failure = on_failure
+        self._camera = Camera(plan.width, plan.height)
+        self._video = VideoEncoder(plan) if video is not TrackState.ABSENT else None
+        self._audio = AudioEncoder(plan) if audio is not TrackState.ABSENT else None
+        self._cutter = Cutter(self._video is not None, plan.segment_seconds)
+        self._frames = 0
+        self._ending = threading.Event()
+        self._killed = False
+        self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
+        self._monotonic_start = 0.0
+        self.started_at_ns = 0
+
+    def start(self) -> int:
+        """Captures the first frame now; returns its wall clock in nanoseconds."""
+        self.started_at_ns = time.time_ns()
+        self._monotonic_start = time.monotonic()
+        self._publication.begin(self.started_at_ns, self._monotonic_start)
+        self._thread.start()
+        return self.started_at_ns
+
+    def set_tracks(self, video: TrackState, audio: TrackState) -> None:
+        """Takes over what the room says; holds from the next frame on."""
+        self._video_state = self._video_state if self._video_state is TrackState.ABSENT else video
+        self._audio_state = self._audio_state if self._audio_state is TrackState.ABSENT else audio
+
+    def finish(self) -> int:
+        """Ends regularly: everything reaches its final name. Blocks until that is done.
+
+        Returns:
+            The length of what was captured, in nanoseconds.
+        """
+        self._ending.set()
+        self._thread.join()
+        return self._frames * _NANOSECONDS // self._plan.frames_per_second
+
+    def kill(self) -> None:
+        """Ends as `kill -9` does: what has not been published is lost. Blocks until the thread is gone."""
+        self._killed = True
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._publication.discard()
+
+    def _run(self) -> None:
+        try:
+            while not self._ending.wait(self._seconds_to_next_step()):
+                self._step()
+            if not self._killed:
+                self._flush_encoders()
+                for segment in self._cutter.finish():
+                    self._publication.close_segment(segment)
+                self._publication.finish()
+        except OSError as error:
+            self._publication.discard()
+            self._on_failure(error)
+
+    def _seconds_to_next_step(self) -> float:
+        frame_due = self._monotonic_start + self._frames / self._plan.frames_per_second
+        return max(0.0, min(frame_due, self._publication.next_due()) - time.monotonic())
+
+    def _step(self) -> None:
+        now = time.monotonic()
+        if now >= self._publication.next_due():
+            self._publication.publish_next()
+        if now >= self._monotonic_start + self._frames / self._plan.frames_per_second:
+            self._capture()
+
+    def _capture(self) -> None:
+        number = self._frames
+        self._frames += 1
+        if self._audio is not None:
+            self._capture_sound(self._audio, until=Fraction(number + 1, self._plan.frames_per_second))
+        if self._video is None:
+            return
+        if self._video_state is TrackState.GONE:
+            self._end_video(self._video)
+            return
+        if self._video_state is TrackState.FLOWING:
+            picture = self._camera.frame(FrameMark(number, self._captured_at_ms(number)))
+        else:
+            picture = self._camera.black()
+        self._close(self._cutter.add_video(self._video.encode(picture, number)))
+
+    def _captured_at_ms(self, number: int) -> int:
+        # The instant at which the frame was due: a late thread must not shift the camera's clock.
+        offset_ns = number * _NANOSECONDS // self._plan.frames_per_second
+        return round((self.started_at_ns + offset_ns) / _MILLISECOND_NS)
+
+    def _capture_sound(self, encoder: AudioEncoder, until: Fraction) -> None:
+        taken = encoder.samples_taken
+        count = int(until * self._plan.audio_hz) - taken
+        start_seconds = self.started_at_ns / _NANOSECONDS + taken / self._plan.audio_hz
+        samples = tone(start_seconds, count, self._plan.audio_hz)
+        if self._audio_state is not TrackState.FLOWING:
+            samples[:] = 0
+        self._close(self._cutter.add_audio(encoder.encode(samples)))
+
+    def _end_video(self, encoder: VideoEncoder) -> None:
+        # From here on no key frame comes: no segment ever closes, and the sound piles up in the open one.
+        self._close(self._cutter.add_video(encoder.flush()))
+        self._video = None
+        self._publication.expedite(time.monotonic() + self._flush_seconds)
+
+    def _flush_encoders(self) -> None:
+        if self._audio is not None:
+            self._close(self._cutter.add_audio(self._audio.flush()))
+        if self._video is not None:
+            self._close(self._cutter.add_video(self._video.flush()))
+
+    def _close(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            self._publication.close_segment(segment)

@@ -1,0 +1,170 @@
+"""The worker: one connection to the server, and the egresses that it was given."""
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import Any, Self
+
+import aiohttp
+import jwt
+from google.protobuf import json_format
+from livekit.protocol import egress
+
+from tests.livekit_double.worker.config import WorkerConfig
+from tests.livekit_double.worker.egress_run import EgressRun
+from tests.livekit_double.worker.status_pages import StatusPages
+
+_RECONNECT_SECONDS = 0.2
+_TOKEN_SECONDS = 3600
+
+
+class Worker:
+    """An egress worker. Start it, then end it in one of four ways: stop, drain, interrupt or die."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.runs: dict[str, EgressRun] = {}
+        self.draining = False
+        self._connected = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._connection: asyncio.Task[None] | None = None
+        self._pages = StatusPages(config)
+
+    async def start(self) -> Self:
+        """Binds the health and metrics ports and connects, trying again until the server is there."""
+        await self._pages.start(self)
+        self._connection = asyncio.create_task(self._stay_connected())
+        return self
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server has this worker in its fleet."""
+        return self._connected.is_set()
+
+    async def connected(self) -> None:
+        """Waits until the server has accepted this worker."""
+        await self._connected.wait()
+
+    async def drain(self) -> None:
+        """SIGTERM: takes nothing new, waits without end until its egresses are stopped, then leaves."""
+        self.draining = True
+        if self._socket is not None:
+            await self._socket.send_json({"type": "draining"})
+        await self._idle.wait()
+        await asyncio.sleep(self.config.timing.exit_seconds)
+        await self._leave()
+
+    async def interrupt(self) -> None:
+        """SIGINT: ends its egresses as FAILED, then leaves."""
+        self.draining = True
+        for run in self.runs.values():
+            run.interrupt()
+        await self._idle.wait()
+        await self._leave()
+
+    async def die(self) -> None:
+        """As `kill -9`: media stop in the middle of a file, and nobody is told."""
+        await self._leave()
+
+    async def _leave(self) -> None:
+        if self._connection is not None:
+            self._connection.cancel()
+            await asyncio.gather(self._connection, return_exceptions=True)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for run in list(self.runs.values()):
+            await run.abandon()
+        await self._pages.stop()
+
+    async def _stay_connected(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+                    await self._serve(session)
+                self._connected.clear()
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _serve(self, session: aiohttp.ClientSession) -> None:
+        url = (
+            self.config.ws_url.replace("ws", "http", 1)
+            if self.config.ws_url.startswith("ws")
+            else self.config.ws_url
+        )
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        async with session.ws_connect(
+            f"{url.rstrip('/')}/double/worker", headers=headers, max_msg_size=0
+        ) as socket:
+            await socket.send_json({"worker_id": self.config.worker_id, "capacity": self.config.capacity})
+            self._socket = socket
+            if self.draining:
+                await socket.send_json({"type": "draining"})
+            for run in self.runs.values():
+                await self._report(run.info)
+            async for message in socket:
+                await self._obey(json.loads(message.data))
+
+    async def _obey(self, command: dict[str, Any]) -> None:
+        match command["type"]:
+            case "welcome":
+                self._connected.set()
+            case "start":
+                self._take(command)
+            case "stop" if run := self.runs.get(command["egress_id"]):
+                await run.stop()
+            case "end" if run := self.runs.get(command["egress_id"]):
+                run.end(command["details"])
+            case "kill_handler" if run := self.runs.get(command["egress_id"]):
+                await self._kill_handler(run)
+            case "room":
+                for run in self.runs.values():
+                    if run.info.room_name == command["room"]:
+                        run.tracks_changed(command["tracks"])
+
+    def _take(self, command: dict[str, Any]) -> None:
+        info = json_format.ParseDict(command["info"], egress.EgressInfo())
+        run = EgressRun(
+            info,
+            publisher=command["publisher"],
+            tracks=command["tracks"],
+            temporary_directory=self.config.temporary_directory,
+            timing=self.config.timing,
+            report=self._report,
+        )
+        self.runs[info.egress_id] = run
+        self._idle.clear()
+        task = asyncio.create_task(run.run())
+        self._tasks[info.egress_id] = task
+        task.add_done_callback(lambda done: self._ended(info.egress_id, done))
+
+    async def _kill_handler(self, run: EgressRun) -> None:
+        egress_id = run.info.egress_id
+        self._tasks[egress_id].cancel()
+        await asyncio.gather(self._tasks[egress_id], return_exceptions=True)
+        await run.killed()
+
+    def _ended(self, egress_id: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[egress_id]
+        if task.cancelled() and self._connection is not None and self._connection.done():
+            return  # the worker is going; what it still holds is abandoned in _leave
+        del self.runs[egress_id]
+        if not self.runs:
+            self._idle.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    async def _report(self, info: egress.EgressInfo) -> None:
+        if self._socket is not None and not self._socket.closed:
+            await self._socket.send_json({"type": "status", "info": json_format.MessageToDict(info)})
+
+    def _token(self) -> str:
+        claims = {
+            "iss": self.config.api_key,
+            "exp": int(time.time()) + _TOKEN_SECONDS,
+            "video": {"roomRecord": True},
+        }
+        return jwt.encode(claims, self.config.api_secret, algorithm="HS256")

@@ -1,0 +1,1 @@
+"""The whole system on the test bed: exactly `manifests/base`, with LiveKit's double in LiveKit's place."""

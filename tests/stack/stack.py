@@ -1,0 +1,186 @@
+"""An install of `manifests/base` in one namespace of the test bed, and ways to look at it."""
+
+import base64
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from replay_operator.api.agent import Coverage
+from tests.stack.images import CHECKOUT
+from tests.stack.livekit import LiveKitAdmin, Rooms, livekit_objects
+from tests.testbed.controlplane import ControlPlane, KubectlError
+from tests.testbed.node import NodeStandIn
+
+T = TypeVar("T")
+POLL_SECONDS = 0.2
+
+BASE = CHECKOUT / "manifests" / "base"
+ALICE: Rooms = {"standup": {"alice": ["SCREEN_SHARE", "SCREEN_SHARE_AUDIO", "CAMERA", "MICROPHONE"]}}
+
+
+def changed_settings(rendered: str, settings: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Give the objects of a rendered base, with entries of the operator's ConfigMap changed."""
+    objects: list[dict[str, Any]] = [found for found in yaml.safe_load_all(rendered) if found]
+    for found in objects:
+        if found["kind"] == "ConfigMap" and found["metadata"]["name"] == "replay-operator-settings":
+            found["data"] |= settings
+    return objects
+
+
+class Stack:
+    """Everything that a cluster would run, in one namespace that enforces Pod Security `restricted`."""
+
+    def __init__(self, plane: ControlPlane, node: NodeStandIn, namespace: str) -> None:
+        self.plane = plane
+        self.node = node
+        self.namespace = namespace
+
+    def install(
+        self,
+        *,
+        rooms: Rooms = ALICE,
+        timing: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create the namespace and apply LiveKit's double and `manifests/base`.
+
+        Args:
+            rooms: Who publishes what.
+            timing: Variables that change the double's timing.
+            settings: Entries of the operator's ConfigMap that differ from `manifests/base`.
+        """
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": self.namespace, "labels": labels},
+            }
+        )
+        self.apply(*livekit_objects(rooms, timing or {}))
+        self.apply(*changed_settings(self.plane.kubectl("kustomize", str(BASE)), settings or {}))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in the namespace, as administrator."""
+        return self.plane.kubectl("-n", self.namespace, *arguments, input=stdin)
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects."""
+        self.kubectl(
+            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
+
+    def apply_file(self, path: Path) -> None:
+        """Apply a file."""
+        self.kubectl("apply", "-f", str(path))
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Read an object, or None."""
+        try:
+            found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        except KubectlError as error:
+            if "NotFound" in error.stderr:
+                return None
+            raise
+        return found
+
+    def list_all(self, kind: str, *, labels: str = "") -> list[dict[str, Any]]:
+        """List objects."""
+        selector = ["-l", labels] if labels else []
+        items: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, *selector, "-o", "json"))["items"]
+        return items
+
+    def wait_for(self, what: str, look: Callable[[], T | None], *, seconds: float) -> T:
+        """Look until there is something.
+
+        Args:
+            what: Named in the failure.
+            look: Gives what is wanted, or None or False while it is not there.
+            seconds: How long to look at most.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            found = look()
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} did not happen within {seconds:.0f} s\n{self.describe()}")
+            time.sleep(POLL_SECONDS)
+
+    def condition(self, kind: str, name: str, type_: str) -> dict[str, Any] | None:
+        """Read a condition of an object."""
+        found = self.get(kind, name) or {}
+        conditions = found.get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == type_), None)
+
+    def wait_for_condition(
+        self, kind: str, name: str, type_: str, *, status: str = "True", seconds: float
+    ) -> dict[str, Any]:
+        """Wait until a condition has a status; give the object."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.condition(kind, name, type_)
+            return self.get(kind, name) if found and found["status"] == status else None
+
+        return self.wait_for(f"{kind} {name}: {type_}={status}", look, seconds=seconds)
+
+    def wait_until_available(self, deployment: str, *, seconds: float = 120) -> None:
+        """Wait until a Deployment has the pods that it wants."""
+        self.wait_for_condition("deployment", deployment, "Available", seconds=seconds)
+
+    def pod(self, component: str) -> str:
+        """Name the one running pod of a Deployment."""
+        names = self.running_pods(component)
+        if len(names) != 1:
+            raise AssertionError(f"{component} has {len(names)} running pods, not one: {names}")
+        return names[0]
+
+    def running_pods(self, component: str) -> list[str]:
+        """Name the running pods of a Deployment that are not on their way out."""
+        return [
+            pod["metadata"]["name"]
+            for pod in self.list_all("pods", labels=f"app.kubernetes.io/name={component}")
+            if pod.get("status", {}).get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def address(self, component: str) -> str:
+        """Give the address of the one running pod of a Deployment."""
+        pod = self.get("pod", self.pod(component)) or {}
+        return str(pod["status"]["podIP"])
+
+    @property
+    def livekit(self) -> LiveKitAdmin:
+        """The double's admin API."""
+        return LiveKitAdmin(self.address("livekit"))
+
+    def coverage(self) -> Coverage:
+        """Ask the agent what lies on the buffer volume."""
+        token = base64.b64decode(
+            (self.get("secret", "replay-operator-agent") or {})["data"]["token"]
+        ).decode()
+        request = urllib.request.Request(
+            f"http://{self.address('replay-agent')}:8480/v1/coverage",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return Coverage.model_validate_json(answer.read())
+
+    def archive(self) -> Path:
+        """Give the archive volume as a directory."""
+        return self.node.volume_path(self.namespace, "replay-archive")
+
+    def describe(self) -> str:
+        """Say what there is, for a failure's message."""
+        parts = [self.kubectl("get", "rb,rcap,pods,pvc,jobs,hpa,events", "-o", "wide")]
+        for component in ("replay-operator", "replay-agent", "livekit", "livekit-egress"):
+            try:
+                log = self.kubectl("logs", "--tail=15", "-l", f"app.kubernetes.io/name={component}")
+            except KubectlError as error:
+                log = error.stderr
+            parts.append(f"--- log of {component}\n{log}")
+        return "\n".join(parts)

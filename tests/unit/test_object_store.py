@@ -1,0 +1,88 @@
+"""What the operator knows of its objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.controller.store import ObjectStore
+from tests.builders import BUFFER_UID, buffer_body
+
+OTHER_UID = "0ther000-0000-4000-8000-000000000009"
+
+
+def version(number: int, **parts: Any) -> dict[str, Any]:
+    body = buffer_body(**parts)
+    body["metadata"]["resourceVersion"] = str(number)
+    return body
+
+
+@pytest.fixture
+def store() -> ObjectStore[ReplayBuffer]:
+    return ObjectStore(ReplayBuffer)
+
+
+def test_an_event_that_is_older_than_our_own_write_changes_nothing(store: ObjectStore[ReplayBuffer]) -> None:
+    store.put(version(11, windowSeconds=60))
+    assert store.put(version(10, windowSeconds=600)).spec.window_seconds == 60
+    found = store.get(BUFFER_UID)
+    assert found is not None
+    assert found.spec.window_seconds == 60
+
+
+def test_versions_are_compared_as_numbers(store: ObjectStore[ReplayBuffer]) -> None:
+    store.put(version(9, windowSeconds=60))
+    assert store.put(version(10, windowSeconds=600)).spec.window_seconds == 600
+
+
+def test_the_same_version_twice_is_the_same_object(store: ObjectStore[ReplayBuffer]) -> None:
+    first = store.put(version(10))
+    assert store.put(version(10)) is first
+    assert len(store) == 1
+
+
+def test_objects_are_found_by_uid_and_by_name(store: ObjectStore[ReplayBuffer]) -> None:
+    store.put(version(10))
+    found = store.by_name("alice-screen")
+    assert found is not None
+    assert found is store.get(BUFFER_UID)
+    assert store.by_name("bob-screen") is None
+    assert store.get(OTHER_UID) is None
+
+
+def test_a_namesake_that_was_made_later_is_another_object(store: ObjectStore[ReplayBuffer]) -> None:
+    store.put(version(10))
+    store.drop(BUFFER_UID)
+    store.put(version(12, uid=OTHER_UID))
+    found = store.by_name("alice-screen")
+    assert found is not None
+    assert found.metadata.uid == OTHER_UID
+
+
+def test_forgetting_what_is_not_known_is_no_fault(store: ObjectStore[ReplayBuffer]) -> None:
+    store.drop(OTHER_UID)
+    assert len(store) == 0
+
+
+def test_a_complete_list_tells_what_has_gone_and_brings_what_is_new(store: ObjectStore[ReplayBuffer]) -> None:
+    store.put(version(10))
+    assert store.replace_all((version(12, name="other", uid=OTHER_UID),)) == {BUFFER_UID}
+    assert [known.metadata.uid for known in store] == [OTHER_UID]
+
+
+def test_a_list_that_is_older_than_our_own_write_does_not_bring_the_old_status_back(
+    store: ObjectStore[ReplayBuffer],
+) -> None:
+    store.put(version(11, windowSeconds=60))
+    assert store.replace_all((version(10, windowSeconds=600),)) == frozenset()
+    assert [known.spec.window_seconds for known in store] == [60]
+
+
+def test_a_store_may_change_while_it_is_walked_through(store: ObjectStore[ReplayBuffer]) -> None:
+    store.put(version(10))
+    store.put(version(12, name="other", uid=OTHER_UID))
+    for known in store:
+        store.drop(known.metadata.uid)
+    assert len(store) == 0
