@@ -14,6 +14,9 @@ from collections.abc import Callable, Sequence
 
 from replay_operator import __version__
 
+EXIT_NOT_LEADING = 75
+"""EX_TEMPFAIL: the Lease was lost; the pod starts again and waits its turn."""
+
 EXIT_CONFIGURATION = 78
 """EX_CONFIG: settings or the cluster lack something; the message says what."""
 
@@ -52,6 +55,7 @@ def run(arguments: Sequence[str]) -> int:
 def _operator(arguments: Sequence[str]) -> int:
     from pydantic import ValidationError  # noqa: PLC0415 - only this process needs it
 
+    from replay_operator.controller.leader import LeadershipLost  # noqa: PLC0415 - see above
     from replay_operator.controller.runtime import NotInstalled, run_operator  # noqa: PLC0415 - see above
     from replay_operator.settings import LiveKitSettings, OperatorSettings  # noqa: PLC0415 - see above
 
@@ -65,6 +69,9 @@ def _operator(arguments: Sequence[str]) -> int:
         asyncio.run(run_operator(settings, livekit))
     except NotInstalled as error:
         return _misconfigured(str(error))
+    except LeadershipLost as error:
+        logging.getLogger("replay_operator").warning("%s", error)
+        return EXIT_NOT_LEADING
     return 0
 
 

@@ -14,7 +14,7 @@ AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
 class LiveKitSettings(BaseSettings):
     """How to reach LiveKit: the variables that LiveKit's own tools use."""
 
-    model_config = SettingsConfigDict(env_prefix="LIVEKIT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LIVEKIT_", frozen=True, hide_input_in_errors=True)
 
     url: Annotated[str, Field(min_length=1, description="Such as http://livekit:7880.")]
     api_key: Annotated[str, Field(min_length=1)]
@@ -64,5 +64,18 @@ class OperatorSettings(BaseSettings):
     capture_service_account: str = "replay-capture"
     capture_deadline_seconds: Annotated[int, Field(ge=30)] = 1800
     capture_retries: Annotated[int, Field(ge=0, le=10)] = 2
+
+    fleet_selector: Annotated[
+        str,
+        Field(pattern="^[^=,]+=[^=,]+$", description="One label, name=value, that the fleet's pods carry."),
+    ] = "app.kubernetes.io/name=livekit-egress"
+    fleet_health_port: Annotated[int, Field(ge=1, le=65535, description="health_port of the workers.")] = 8080
+    max_run_age_seconds: Annotated[
+        int, Field(ge=300, le=86400, description="A run is handed over at this age: none lives for ever.")
+    ] = 7200
+    webhook_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Listen for LiveKit's webhooks here; absent: do not.")
+    ] = None
+    lease: Annotated[str, Field(description="Name of the Lease that the leader holds.")] = "replay-operator"
 
     workers: Annotated[int, Field(ge=1, description="Reconciles at once.")] = 16

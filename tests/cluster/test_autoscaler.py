@@ -94,6 +94,7 @@ async def test_a_floor_that_git_declares_is_left_alone(
 ) -> None:
     git_applies(control_plane, namespace, minReplicas=5)
     before = await stored(gateway, namespace)
+    control_plane.flush_audit_log()
     offset = audit_log_size(control_plane.audit_log)
     assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.HANDS_OFF
     assert writes_since(control_plane, offset, namespace) == []
@@ -107,6 +108,7 @@ async def test_a_floor_that_is_right_already_costs_no_write(
 ) -> None:
     git_applies(control_plane, namespace)
     await set_floor(gateway, namespace, NAME, 3)
+    control_plane.flush_audit_log()
     offset = audit_log_size(control_plane.audit_log)
     for _ in range(5):
         assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.UNCHANGED

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
+from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster import gateway as gateway_module
 from replay_operator.cluster.events import Event, EventType, post_event
 from replay_operator.cluster.gateway import (
@@ -22,6 +23,8 @@ from replay_operator.cluster.gateway import (
 )
 from replay_operator.cluster.jobs import job_body
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, CLAIMS, EVENTS, JOBS, ResourceType
+from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.writer import StatusWriter
 from tests.builders import NOW, buffer_body, capture
 from tests.testbed.audit import audit_log_size, audit_records
 from tests.testbed.controlplane import ControlPlane
@@ -181,22 +184,40 @@ async def test_a_list_holds_only_what_its_labels_select(gateway: KubernetesGatew
     assert await gateway.list(CONFIG_MAPS, namespace, labels="odd=perhaps") == ()
 
 
-async def test_a_status_reaches_no_namesake(gateway: KubernetesGateway, namespace: str) -> None:
-    old = await gateway.create(BUFFERS, namespace, a_buffer())
+async def test_a_status_reaches_neither_a_namesake_nor_an_object_that_has_changed(
+    control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
+) -> None:
+    """The API server ignores a uid in a patch of a custom resource's status: only the version guards."""
+    buffers, captures = ObjectStore(ReplayBuffer), ObjectStore(ReplayCapture)
+    writer = StatusWriter(gateway, buffers, captures, lambda: NOW)
+    status = ReplayBufferStatus(observed_generation=1)
+    old = buffers.put(await gateway.create(BUFFERS, namespace, a_buffer()))
     await gateway.delete(BUFFERS, namespace, "one")
-    await gateway.create(BUFFERS, namespace, a_buffer())
-    patch = {"metadata": {"uid": old["metadata"]["uid"]}, "status": {"observedGeneration": 1}}
+    buffers.put(await gateway.create(BUFFERS, namespace, a_buffer()))
     with pytest.raises(Conflict):
-        await gateway.patch_status(BUFFERS, namespace, "one", patch)
+        await writer.write_buffer(old, status)
+
+    namesake = buffers.by_name("one")
+    assert namesake is not None
+    control_plane.kubectl("label", "replaybuffer", "one", "-n", namespace, "changed=yes")
+    with pytest.raises(Conflict):
+        await writer.write_buffer(namesake, status)
+
     found = await gateway.get(BUFFERS, namespace, "one")
     assert found is not None
     assert "status" not in found
+    buffers.drop(old.metadata.uid)
+    written = await writer.write_buffer(buffers.put(found), status)
+    assert written.status == status
+    again = await writer.write_buffer(written, ReplayBufferStatus(observed_generation=2))
+    assert again.status.observed_generation == 2, "the answer to a write holds the version for the next one"
 
 
 async def test_a_status_patch_changes_nothing_but_the_status(
     control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
 ) -> None:
     created = await gateway.create(BUFFERS, namespace, a_buffer())
+    control_plane.flush_audit_log()
     offset = audit_log_size(control_plane.audit_log)
     patch = {"status": {"observedGeneration": 1, "segmentSeconds": 6}, "spec": {"suspend": True}}
     patched = await gateway.patch_status(BUFFERS, namespace, "one", patch)

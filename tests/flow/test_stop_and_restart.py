@@ -27,7 +27,8 @@ def active(stack: Stack, room: str) -> list[str]:
 def operator_writes(stack: Stack, offset: int) -> list[AuditRecord]:
     stack.plane.flush_audit_log()
     records = audit_records(stack.plane.audit_log, offset=offset)
-    return [r for r in records if r.user == OPERATOR and r.is_write]
+    # The Lease is renewed all the time, whatever the number of buffers: it is not part of the budget.
+    return [r for r in records if r.user == OPERATOR and r.is_write and r.resource != "leases"]
 
 
 @pytest.fixture

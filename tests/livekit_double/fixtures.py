@@ -23,11 +23,15 @@ QUICK = Timing(
     handler_start_seconds=0.01,
     first_frame_seconds=0.05,
     active_after_first_frame_seconds=0.1,
+    active_after_muted_start_seconds=0.3,
+    muted_start_video_lag_seconds=0.2,
     unknown_track_seconds=0.5,
     source_closed_ending_seconds=0.1,
     source_closed_complete_seconds=0.4,
     publisher_lost_seconds=0.5,
     worker_lost_seconds=0.3,
+    handler_lost_seconds=0.3,
+    rejoin_seconds=0.05,
     exit_seconds=0.05,
 )
 
@@ -83,7 +87,7 @@ class DoubleInProcess:
             address="127.0.0.1",
             capacity=capacity,
             temporary_directory=self.temporary_directory / f"worker-{number}",
-            timing=timing or self.server.timing,
+            timing=timing,
         )
         worker = await Worker(config).start()
         self.workers.append(worker)

@@ -24,6 +24,11 @@ class Timing:
     first_frame_seconds: float = 0.26
     # ACTIVE is reported 0.66 s after the first frame (about 0.9 s after STARTING).
     active_after_first_frame_seconds: float = 0.66
+    # Started on a muted video: ACTIVE 5.74 s after the first sound, the first (black) picture after 3.2 s.
+    active_after_muted_start_seconds: float = 5.74
+    muted_start_video_lag_seconds: float = 3.2
+    # From the last black picture to the first one after an unmute: 2.06 s without any.
+    unmute_gap_seconds: float = 2.06
     # A track id that nobody publishes: FAILED 32 s after StartTrackCompositeEgress was answered.
     unknown_track_seconds: float = 32.0
     # StopEgress of an unknown, ended or orphaned egress. The real server needs 3.0 s; no test wants to wait.
@@ -35,6 +40,10 @@ class Timing:
     source_closed_complete_seconds: float = 3.0
     # A publisher that vanished without a word is taken out of its room after 20.5 s.
     publisher_lost_seconds: float = 20.5
+    # A handler that was killed: its egress participant leaves 20.6 s after the record said FAILED.
+    handler_lost_seconds: float = 20.6
+    # Clients are back in their rooms this long after their server is (0.2 s after it listened again).
+    rejoin_seconds: float = 0.2
     # A worker that vanished: its egress participants leave 23-25 s later. The record never changes.
     worker_lost_seconds: float = 24.0
     # A segment is copied one whole segment and this long after its media ended (median, 6 s and 10 s).
@@ -57,7 +66,18 @@ def timing_from_environment(environment: Mapping[str, str]) -> Timing:
     Raises:
         ValueError: if a name is not a field of `Timing`.
     """
-    overrides = json.loads(environment.get("LIVEKIT_DOUBLE_TIMING", "{}"))
+    return timing_from(json.loads(environment.get("LIVEKIT_DOUBLE_TIMING", "{}")))
+
+
+def timing_from(overrides: Mapping[str, float]) -> Timing:
+    """The measured timing with some delays changed.
+
+    Args:
+        overrides: seconds by field name.
+
+    Raises:
+        ValueError: if a name is not a field of `Timing`.
+    """
     known = {field.name for field in fields(Timing)}
     unknown = sorted(set(overrides) - known)
     if unknown:

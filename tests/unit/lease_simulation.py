@@ -13,6 +13,8 @@ from replay_operator.domain.leadership import LeaseRecord
 
 T = TypeVar("T")
 
+TOO_LONG_SECONDS = 3600.0
+
 
 class VirtualTime(asyncio.SelectorEventLoop):
     """Time passes when nothing is left to do: minutes of waiting take no time, and always go the same way."""
@@ -33,6 +35,7 @@ class _Skip(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         assert timeout is not None, "everybody waits for somebody else"
+        assert self._loop.now < TOO_LONG_SECONDS, "this never ends"
         self._loop.watch()
         self._loop.now += max(timeout, 0.0)
         return super().select(0)
@@ -72,6 +75,9 @@ class Line:
     lease: StoredLease
     fate: Callable[[], Fate] = lambda: CLEAR
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return "the simulated lease"
 
     async def read(self) -> LeaseRecord | None:
         return await self._call(lambda: self.lease.record)

@@ -9,7 +9,7 @@ import pytest
 
 from replay_operator.api.agent import BufferCoverage, Coverage, RunCoverage
 from replay_operator.controller.agent_client import AgentUnavailable
-from replay_operator.controller.coverage import RECENT, CoverageWatch
+from replay_operator.controller.coverage import PATIENCE, RECENT, CoverageWatch
 from tests.builders import NOW, run_coverage
 from tests.contract.scripted import HandClock, ScriptedAgent
 
@@ -137,3 +137,24 @@ async def test_everybody_is_woken_when_the_scan_is_complete_at_last(post: Post) 
     post.agent.complete = True
     await post.watch.refresh()
     assert post.changes == [frozenset({"team/a", "team/b"})]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+async def test_an_agent_is_given_up_only_after_a_long_silence_and_not_when_it_speaks_again(
+    post: Post, heard: bool
+) -> None:
+    if heard:
+        await post.watch.refresh()
+    post.clock.go_on(PATIENCE.total_seconds())
+    assert not post.watch.of("team/a").given_up
+    post.clock.go_on(0.1)
+    assert post.watch.of("team/a").given_up
+    await post.watch.refresh()
+    assert not post.watch.of("team/a").given_up
+
+
+async def test_scans_that_never_finish_are_no_sign_of_life(post: Post) -> None:
+    post.agent.complete = False
+    post.clock.go_on(PATIENCE.total_seconds() + 1)
+    await post.watch.refresh()
+    assert post.watch.of("team/a").given_up

@@ -19,6 +19,7 @@ from tests.unit.lease_simulation import CLEAR, Fate, Line, StoredLease, VirtualT
 TIMINGS = LeaseTimings()
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FLOOR = epoch_floor(NOON)
+ANSWER_LOST = Fate(lost="answer")
 THEIRS = LeaseRecord(version="7", holder="b", lease_seconds=12, transitions=3)
 
 
@@ -55,8 +56,19 @@ def test_a_process_that_starts_again_in_its_pod_is_somebody_else(loop: VirtualTi
     assert elector(lease, loop).identity != elector(lease, loop).identity
 
 
-def test_a_renewal_whose_answer_was_lost_does_not_end_the_leadership(loop: VirtualTime) -> None:
-    leader = elector(StoredLease(), loop, CLEAR, CLEAR, Fate(lost="answer"))
+@pytest.mark.parametrize(
+    "renewals",
+    [
+        pytest.param([ANSWER_LOST], id="stored, but the answer is lost"),
+        pytest.param([ANSWER_LOST, CLEAR, CLEAR, ANSWER_LOST], id="and so is the next answer"),
+        pytest.param([Fate(lost="request")] * 2, id="two requests hang"),
+        pytest.param([Fate(lost="refused")] * 2, id="two requests are refused"),
+    ],
+)
+def test_renewals_that_fail_for_less_than_the_deadline_do_not_end_the_leadership(
+    loop: VirtualTime, renewals: list[Fate]
+) -> None:
+    leader = elector(StoredLease(), loop, CLEAR, CLEAR, *renewals)
 
     async def story() -> None:
         await leader.acquire()
@@ -87,6 +99,26 @@ def test_a_leader_that_cannot_renew_stops_at_its_deadline_and_not_before(
     assert believed_just_before
     assert not leader.is_leading
     assert held_at + 7.9 < lost_at <= held_at + TIMINGS.renew_deadline_seconds
+
+
+def test_the_deadline_counts_from_before_the_request_because_others_see_it_before_the_answer_is_here(
+    loop: VirtualTime,
+) -> None:
+    leader = elector(StoredLease(), loop, Fate(0.0, 0.0), Fate(there_seconds=0.0, back_seconds=2.0))
+    finished(loop, leader.acquire())
+    assert loop.now == 2.0
+    loop.now = TIMINGS.renew_deadline_seconds - 0.01
+    assert leader.is_leading
+    loop.now = TIMINGS.renew_deadline_seconds
+    assert not leader.is_leading
+
+
+def test_a_candidate_counts_from_the_answer_because_the_holder_may_have_renewed_just_before_it(
+    loop: VirtualTime,
+) -> None:
+    candidate = elector(StoredLease(THEIRS), loop, Fate(there_seconds=2.0), afterwards=Fate(0.0, 0.0))
+    finished(loop, candidate.acquire())
+    assert loop.now >= 2.0 + THEIRS.lease_seconds
 
 
 def test_a_leader_whose_event_loop_stood_still_does_not_believe_to_lead(loop: VirtualTime) -> None:
@@ -126,6 +158,23 @@ def test_giving_up_ends_in_time_and_quietly_when_the_api_server_is_away(loop: Vi
 
     assert finished(loop, story()) <= 2 * TIMINGS.request_seconds
     assert not leader.is_leading
+
+
+def test_giving_up_succeeds_when_a_renewal_that_was_under_way_comes_in_between(loop: VirtualTime) -> None:
+    lease = StoredLease()
+    late = Fate(there_seconds=1.5)
+    leader = elector(lease, loop, CLEAR, CLEAR, late, CLEAR, late)  # the last two: look, and give up
+
+    async def story() -> None:
+        await leader.acquire()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(TIMINGS.retry_seconds + 0.5):
+                await leader.hold()
+        await leader.release()
+
+    finished(loop, story())
+    assert lease.record is not None
+    assert (lease.record.holder, lease.version) == ("", 3)
 
 
 def test_giving_up_does_not_touch_the_lease_of_another_leader(loop: VirtualTime) -> None:
@@ -228,7 +277,7 @@ MACHINES = st.builds(
         ),
     ],
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(machines=st.lists(MACHINES, min_size=2, max_size=3))
 def test_two_never_believe_to_lead_at_once_and_when_all_is_well_again_one_does(
     timings: LeaseTimings, clock_rates: tuple[float, ...], machines: list[Machine]

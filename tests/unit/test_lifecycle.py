@@ -10,8 +10,9 @@ import pytest
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.domain.buffer_status import buffer_status
 from replay_operator.domain.egress import Egress, RecordedPair
+from replay_operator.domain.health import stale_limit
 from replay_operator.domain.layout import RunPath
-from replay_operator.domain.lifecycle import Start, Stop, after_failure, decide, needs_source, stale_limit
+from replay_operator.domain.lifecycle import Decision, Start, Stop, after_failed_start, decide, needs_source
 from replay_operator.domain.observation import (
     CoverageView,
     LiveKitView,
@@ -20,6 +21,7 @@ from replay_operator.domain.observation import (
     StartFailure,
     StartMemory,
 )
+from replay_operator.domain.starts import after_failure
 from replay_operator.domain.status_contract import BufferState
 from tests.builders import BUFFER_UID, NAMESPACE, NOW, at, buffer, egress, run_coverage
 
@@ -183,7 +185,9 @@ def recorded(current: Egress) -> ReplayBuffer:
     """A buffer whose status says that this egress records."""
     fresh = CoverageView(runs={"r1": run_coverage()}, known=True)
     decision = decide(buffer(), seen(livekit=replace(LISTED, egresses=(current,)), coverage=fresh), NOW)
-    status = buffer_status(buffer(), decision, fresh, run="r1", segment_seconds=6, storage=STORAGE, now=NOW)
+    status = buffer_status(
+        buffer(), decision, fresh, run="r1", worker=None, segment_seconds=6, storage=STORAGE, now=NOW
+    )
     return buffer().model_copy(update={"status": status})
 
 
@@ -207,3 +211,84 @@ def test_livekit_that_is_away_does_not_make_a_recording_buffer_say_otherwise() -
     decision = decide(recorded(egress()), seen(livekit=LiveKitView(), coverage=silent), NOW)
     assert decision.state is BufferState.WAITING_FOR_LIVEKIT
     assert decision.actions == ()
+
+
+def handing_over(*egresses: Egress, covered: tuple[str, ...] = (), **parts: object) -> Observation:
+    """One observation of several egresses of a buffer, of which some runs have segments."""
+    runs = {run: run_coverage(run) for run in covered}
+    return seen(
+        livekit=replace(LISTED, egresses=egresses),
+        coverage=CoverageView(runs=runs, known=True),
+        **parts,
+    )
+
+
+OLD, NEW = egress("EG_one", run="r1", started=-300), egress("EG_two", run="r2", started=-3)
+
+
+def actions(decision: Decision) -> list[tuple[str, str]]:
+    return [
+        ("stop", a.egress.id) if isinstance(a, Stop) else ("start", str(a.pair.video))
+        for a in decision.actions
+    ]
+
+
+def test_a_worker_that_is_told_to_go_is_replaced_before_it_goes() -> None:
+    doomed = frozenset({"EG_one"})
+    first = decide(recorded(OLD), handing_over(OLD, covered=("r1",), doomed=doomed), NOW)
+    assert actions(first) == [("start", "TR_VC1")]
+    assert first.state is BufferState.RECORDING, "the old run goes on"
+    waiting = decide(recorded(OLD), handing_over(OLD, NEW, covered=("r1",), doomed=doomed), NOW)
+    assert actions(waiting) == []
+    assert waiting.current == OLD
+    done = decide(recorded(OLD), handing_over(OLD, NEW, covered=("r1", "r2"), doomed=doomed), NOW)
+    assert actions(done) == [("stop", "EG_one")]
+    assert done.current == NEW
+
+
+def test_a_successor_on_the_same_doomed_worker_is_stopped_and_asked_for_again_later() -> None:
+    doomed = frozenset({"EG_one", "EG_two"})
+    both = handing_over(OLD, NEW, covered=("r1",), doomed=doomed)
+    decision = decide(recorded(OLD), both, NOW)
+    assert actions(decision) == [("stop", "EG_two")]
+    assert decision.current == OLD
+    again = handing_over(OLD, covered=("r1",), doomed=doomed, memory=decision.memory)
+    assert actions(decide(recorded(OLD), again, NOW)) == [], "not at once"
+    later = replace(again, livekit=replace(again.livekit, asked_at=at(2)))
+    assert actions(decide(recorded(OLD), later, at(3))) == [("start", "TR_VC1")]
+
+
+def test_a_run_is_renewed_at_its_maximum_age() -> None:
+    old = handing_over(OLD, covered=("r1",), max_run_age=timedelta(seconds=299))
+    assert actions(decide(recorded(OLD), old, NOW)) == [("start", "TR_VC1")]
+    young = handing_over(OLD, covered=("r1",), max_run_age=timedelta(seconds=400))
+    assert actions(decide(recorded(OLD), young, NOW)) == []
+
+
+def test_sound_that_comes_late_starts_a_run_with_both() -> None:
+    wish = {"participant": {"identity": "alice", "video": "ScreenShare", "audio": "Microphone"}}
+    both = SourceView(pair=RecordedPair(video="TR_VC1", audio="TR_AM1"), known=True)
+    silent = handing_over(OLD, covered=("r1",), source=both)
+    assert needs_source(buffer(source=wish), silent, NOW)
+    decision = decide(buffer(source=wish), silent, NOW)
+    assert decision.actions == (Start(RecordedPair(video="TR_VC1", audio="TR_AM1")),)
+
+
+def test_a_source_that_nobody_can_look_up_changes_nothing() -> None:
+    unknown = handing_over(OLD, covered=("r1",), source=SourceView())
+    assert decide(recorded(OLD), unknown, NOW).actions == ()
+
+
+def test_a_worker_that_is_gone_is_not_waited_for() -> None:
+    decision = decide(recorded(OLD), handing_over(OLD, covered=("r1",), lost=frozenset({"EG_one"})), NOW)
+    assert actions(decision) == [("stop", "EG_one"), ("start", "TR_VC1")]
+    assert decision.state is BufferState.RESTARTING
+
+
+def test_a_hand_over_that_finds_no_worker_leaves_the_buffer_recording() -> None:
+    doomed = frozenset({"EG_one"})
+    decision = decide(recorded(OLD), handing_over(OLD, covered=("r1",), doomed=doomed), NOW)
+    memory = after_failure(decision.memory, StartFailure.NO_CAPACITY, "full", NOW, outcome_unknown=False)
+    failed = after_failed_start(decision, memory)
+    assert failed.state is BufferState.RECORDING
+    assert failed.recheck == memory.retry_at

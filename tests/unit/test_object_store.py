@@ -67,9 +67,28 @@ def test_forgetting_what_is_not_known_is_no_fault(store: ObjectStore[ReplayBuffe
 
 
 def test_a_complete_list_tells_what_has_gone_and_brings_what_is_new(store: ObjectStore[ReplayBuffer]) -> None:
-    store.put(version(10))
+    store.replace_all((version(10),))
     assert store.replace_all((version(12, name="other", uid=OTHER_UID),)) == {BUFFER_UID}
     assert [known.metadata.uid for known in store] == [OTHER_UID]
+
+
+def test_what_the_watch_has_told_since_the_last_list_is_kept_until_the_next_one(
+    store: ObjectStore[ReplayBuffer],
+) -> None:
+    store.replace_all(())
+    store.put(version(10))
+    assert store.replace_all(()) == frozenset(), "the list may be older"
+    assert store.get(BUFFER_UID) is not None
+    assert store.replace_all(()) == {BUFFER_UID}
+
+
+def test_a_list_does_not_bring_back_what_the_watch_has_told_to_be_deleted(
+    store: ObjectStore[ReplayBuffer],
+) -> None:
+    store.replace_all((version(10),))
+    store.drop(BUFFER_UID)
+    assert store.replace_all((version(10),)) == frozenset()
+    assert len(store) == 0
 
 
 def test_a_list_that_is_older_than_our_own_write_does_not_bring_the_old_status_back(

@@ -117,8 +117,7 @@ async def test_a_poke_is_answered_without_waiting_for_the_heartbeat(desk: Desk) 
     )
     running = asyncio.create_task(publisher.run())
     async with asyncio.timeout(5):
-        while not desk.agent.policies:
-            await asyncio.sleep(0)
+        await desk.agent.policy_came.wait()
         desk.wanted = policy("c1")
         publisher.poke()
         await told.wait()

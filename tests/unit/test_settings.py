@@ -91,7 +91,6 @@ def test_livekits_secret_is_in_no_text_of_its_settings() -> None:
     assert settings.api_secret.get_secret_value() == SECRET
 
 
-@pytest.mark.xfail(reason="pydantic repeats its input: LiveKitSettings lacks hide_input_in_errors=True")
 @pytest.mark.parametrize("missing", ["LIVEKIT_URL", "LIVEKIT_API_KEY"])
 def test_the_complaint_about_a_missing_variable_does_not_tell_the_secret(
     monkeypatch: pytest.MonkeyPatch, missing: str

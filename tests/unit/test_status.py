@@ -75,13 +75,20 @@ def test_an_unchanged_recording_buffer_causes_no_write() -> None:
     current = buffer(windowSeconds=600)
     decision = Decision(BufferState.RECORDING, "Segments arrive.", current=egress())
     first = buffer_status(
-        current, decision, recording(0), run="r1", segment_seconds=6, storage=STORAGE, now=NOW
+        current, decision, recording(0), run="r1", worker=None, segment_seconds=6, storage=STORAGE, now=NOW
     )
     written = current.model_copy(update={"status": first})
     later = buffer_status(
-        written, decision, recording(40), run="r1", segment_seconds=6, storage=STORAGE, now=at(40)
+        written,
+        decision,
+        recording(40),
+        run="r1",
+        worker=None,
+        segment_seconds=6,
+        storage=STORAGE,
+        now=at(40),
     )
-    assert status_patch(BUFFER_UID, first, later) is None
+    assert status_patch("10", first, later) is None
 
 
 @pytest.mark.parametrize(("filled", "said"), [(20, None), (37.1, 30), (67.1, 60), (200, 120)])
@@ -91,6 +98,7 @@ def test_the_window_is_told_in_quarters(filled: float, said: int | None) -> None
         Decision(BufferState.RECORDING, "m", current=egress()),
         recording(0, filled=filled),
         run="r1",
+        worker=None,
         segment_seconds=6,
         storage=STORAGE,
         now=NOW,
@@ -100,7 +108,7 @@ def test_the_window_is_told_in_quarters(filled: float, said: int | None) -> None
 
 def test_the_end_of_a_window_is_told_once() -> None:
     gone = Decision(BufferState.SOURCE_GONE, "m")
-    kwargs = {"run": None, "segment_seconds": 6, "storage": STORAGE, "now": NOW}
+    kwargs = {"run": None, "worker": None, "segment_seconds": 6, "storage": STORAGE, "now": NOW}
     first = buffer_status(buffer(), gone, recording(0, filled=50), **kwargs)  # type: ignore[arg-type] # real fields
     assert first.window is not None
     assert first.window.end == at(-7)
@@ -117,20 +125,21 @@ def test_a_patch_removes_what_is_no_longer_true() -> None:
     current = buffer()
     decision = Decision(BufferState.RECORDING, "m", current=egress())
     first = buffer_status(
-        current, decision, recording(0), run="r1", segment_seconds=6, storage=STORAGE, now=NOW
+        current, decision, recording(0), run="r1", worker=None, segment_seconds=6, storage=STORAGE, now=NOW
     )
     gone = buffer_status(
         current.model_copy(update={"status": first}),
         Decision(BufferState.WAITING_FOR_SOURCE, "m"),
         CoverageView(),
         run=None,
+        worker=None,
         segment_seconds=6,
         storage=STORAGE,
         now=at(1),
     )
-    patch = status_patch(BUFFER_UID, first, gone)
+    patch = status_patch("10", first, gone)
     assert patch is not None
     assert patch["status"]["egress"] is None
     assert patch["status"]["tracks"] is None
-    assert patch["metadata"] == {"uid": BUFFER_UID}
+    assert patch["metadata"] == {"resourceVersion": "10"}
     assert "storage" not in patch["status"]

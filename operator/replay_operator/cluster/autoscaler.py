@@ -47,7 +47,9 @@ async def set_floor(gateway: KubernetesGateway, namespace: str, name: str, floor
     found = await gateway.get(AUTOSCALERS, namespace, name)
     if found is None:
         return FloorOutcome.ABSENT
-    if found.get("spec", {}).get("minReplicas") == floor:
+    spec = found.get("spec", {})
+    floor = min(floor, spec.get("maxReplicas", floor))  # more than its owner allows would be refused
+    if spec.get("minReplicas") == floor:
         return FloorOutcome.UNCHANGED
     if declared_by_another(found) is not None:
         return FloorOutcome.HANDS_OFF

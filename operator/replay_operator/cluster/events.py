@@ -34,8 +34,8 @@ def event_body(
 ) -> dict[str, Any]:
     """Build the v1 Event.
 
-    Its name is a digest of what happened to which object at which generation and status transition, so that
-    the same news told twice (after a crash, or by two operators) is one Event.
+    Its name is a digest of what happened to which version of which object, so that the same news told twice
+    (after a crash, or by two operators) is one Event, and the same thing happening again is another.
 
     Args:
         event: What happened.
@@ -44,7 +44,7 @@ def event_body(
         now: Time of the event.
         component: Who tells it.
     """
-    said = f"{meta.uid}/{meta.generation}/{event.reason}/{event.message}"
+    said = f"{meta.uid}/{meta.resource_version}/{event.reason}/{event.message}"
     stamp = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return {
         "apiVersion": "v1",

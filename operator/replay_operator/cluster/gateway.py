@@ -156,8 +156,11 @@ class KubernetesGateway:
             type_: Whose status.
             namespace: Where.
             name: Which object.
-            body: `{"metadata": {"uid": ...}, "status": {...}}`; the uid keeps a write from reaching a
-                namesake that was made after the object had been deleted.
+            body: `{"metadata": {"resourceVersion": ...}, "status": {...}}`; the version keeps a write from
+                an object that has changed meanwhile, and from a namesake. A uid does not: it is ignored.
+
+        Raises:
+            Conflict: The object is no longer that version.
         """
         path = type_.path(namespace, name) + "/status"
         query = {"fieldManager": FIELD_MANAGER}

@@ -7,11 +7,12 @@ from typing import Any
 from replay_operator.api.model import ApiModel
 
 
-def status_patch(uid: str, old: ApiModel, new: ApiModel) -> dict[str, Any] | None:
+def status_patch(resource_version: str, old: ApiModel, new: ApiModel) -> dict[str, Any] | None:
     """Build the merge patch from one status to another, or None when nothing differs.
 
     Args:
-        uid: UID of the object; the API server refuses the patch for a namesake.
+        resource_version: Version that was looked at. The API server refuses the patch when the object has
+            changed since, or is a namesake: it ignores a uid here (measured, Kubernetes 1.35).
         old: Status as it is.
         new: Status as it shall be.
     """
@@ -23,4 +24,4 @@ def status_patch(uid: str, old: ApiModel, new: ApiModel) -> dict[str, Any] | Non
     for key, value in changed.items():
         if isinstance(value, dict) and isinstance(before.get(key), dict):
             changed[key] = value | {inner: None for inner in before[key] if inner not in value}
-    return {"metadata": {"uid": uid}, "status": changed}
+    return {"metadata": {"resourceVersion": resource_version}, "status": changed}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.claims import ClaimRequest
-from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.cluster.jobs import JobSettings
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
@@ -27,10 +27,17 @@ from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.captures import is_finished
+from replay_operator.domain.fleet import FleetPod, WorkerView
 from replay_operator.livekit.poller import Snapshot, SnapshotPoller
 from replay_operator.livekit.port import LiveKit
+from replay_operator.livekit.webhooks import Hint
+from replay_operator.livekit.workers import FleetWatch
 from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
+
+CONFLICT_SECONDS = 0.5
+
+AskWorker = Callable[[FleetPod], Awaitable[WorkerView | None]]
 
 
 def utc_now() -> datetime:
@@ -51,16 +58,36 @@ class Operator:
     policy: PolicyPublisher
     coverage: CoverageWatch
     poller: SnapshotPoller
+    fleet: FleetWatch
+    rooms: RoomLookup
     metrics: OperatorMetrics
+    may_act: Callable[[], bool]
+
+    def take_hint(self, hint: Hint) -> None:
+        """Look where a webhook points. It only wakes: a lost or forged one costs nothing but time."""
+        for room in hint.rooms:
+            self.rooms.forget(room)
+        for buffer in self.inbox.buffers:
+            if buffer.spec.room in hint.rooms:
+                self.queue.add(Key(Kind.BUFFER, buffer.metadata.uid))
+        if hint.egress_ids:
+            self.poller.poke()
+        if hint.worker_suspected_dead:
+            self.fleet.poke()
 
     async def reconcile(self, key: Key) -> float | None:
-        """Reconcile one object, counted and timed."""
+        """Reconcile one object, counted and timed; a deposed leader does nothing more."""
+        if not self.may_act():
+            return None
         begun = time.monotonic()
         result = "error"
         try:
             reconciler = self.buffers if key.kind is Kind.BUFFER else self.captures
             delay = await reconciler.reconcile(key.uid)
             result = "ok"
+        except Conflict:
+            # Somebody changed the object since it was read; its event is on the way.
+            result, delay = "conflict", CONFLICT_SECONDS
         finally:
             self.metrics.reconciles.labels(kind=key.kind, result=result).inc()
             self.metrics.reconcile_seconds.labels(kind=key.kind).observe(time.monotonic() - begun)
@@ -73,6 +100,10 @@ def build_operator(
     gateway: KubernetesGateway,
     livekit: LiveKit,
     agent: AgentClient,
+    ask_worker: AskWorker,
+    metrics: OperatorMetrics,
+    epoch: int,
+    may_act: Callable[[], bool],
     clock: Callable[[], datetime] = utc_now,
 ) -> Operator:
     """Put the parts together.
@@ -82,11 +113,15 @@ def build_operator(
         gateway: The Kubernetes API.
         livekit: LiveKit.
         agent: The agent of the buffer volume.
+        ask_worker: Asks a fleet pod what it holds.
+        metrics: Where figures are counted.
+        epoch: Of this leader; it grows with each.
+        may_act: Whether this process still leads.
         clock: Gives the time.
     """
     queue: KeyedQueue[Key] = KeyedQueue()
-    inbox = Inbox(ObjectStore(ReplayBuffer), ObjectStore(ReplayCapture), JobStore(), queue)
-    metrics = OperatorMetrics()
+    fleet = FleetWatch(ask_worker, lambda ids: queue_buffers(egresses.buffers_of(ids)))
+    inbox = Inbox(ObjectStore(ReplayBuffer), ObjectStore(ReplayCapture), JobStore(), fleet, queue)
     writer = StatusWriter(gateway, inbox.buffers, inbox.captures, clock)
 
     def queue_buffers(uids: frozenset[str]) -> None:
@@ -121,7 +156,7 @@ def build_operator(
         on_answer=coverage_heard,
     )
     install = InstallReconciler(
-        settings=install_settings(settings, epoch=int(clock().timestamp() * 1000)),
+        settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
         buffers=inbox.buffers,
         captures=inbox.captures,
@@ -132,15 +167,21 @@ def build_operator(
         clock=clock,
     )
     policy = PolicyPublisher(agent, build=install.policy, clock=clock, on_pinned=queue_captures)
+    rooms = RoomLookup(livekit, clock)
     buffers = BufferReconciler(
         settings=BufferSettings(
-            settings.namespace, settings.buffer_claim, settings.buffer_root, settings.segment_duration_seconds
+            namespace=settings.namespace,
+            claim=settings.buffer_claim,
+            root=settings.buffer_root,
+            segment_seconds=settings.segment_duration_seconds,
+            max_run_age=timedelta(seconds=settings.max_run_age_seconds),
         ),
         buffers=inbox.buffers,
         livekit=livekit,
         poller=poller,
         egresses=egresses,
-        rooms=RoomLookup(livekit, clock),
+        fleet=fleet,
+        rooms=rooms,
         agent=agent,
         coverage=coverage,
         writer=writer,
@@ -161,7 +202,21 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
-    return Operator(settings, queue, inbox, buffers, captures, install, policy, coverage, poller, metrics)
+    return Operator(
+        settings=settings,
+        queue=queue,
+        inbox=inbox,
+        buffers=buffers,
+        captures=captures,
+        install=install,
+        policy=policy,
+        coverage=coverage,
+        poller=poller,
+        fleet=fleet,
+        rooms=rooms,
+        metrics=metrics,
+        may_act=may_act,
+    )
 
 
 def install_settings(settings: OperatorSettings, *, epoch: int) -> InstallSettings:
@@ -169,7 +224,7 @@ def install_settings(settings: OperatorSettings, *, epoch: int) -> InstallSettin
 
     Args:
         settings: All settings.
-        epoch: Grows with each operator process. One replica with strategy Recreate: its start time in ms.
+        epoch: Of this leader.
     """
     return InstallSettings(
         namespace=settings.namespace,

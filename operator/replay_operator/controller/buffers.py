@@ -23,13 +23,13 @@ from replay_operator.domain.lifecycle import (
     Decision,
     Start,
     Stop,
-    after_failure,
+    after_failed_start,
     decide,
     needs_source,
-    waiting_after,
 )
 from replay_operator.domain.observation import LiveKitView, Observation, SourceView, StartFailure, StartMemory
 from replay_operator.domain.source import resolve
+from replay_operator.domain.starts import after_failure
 from replay_operator.livekit.errors import (
     BadEgressRequest,
     LiveKitError,
@@ -39,6 +39,7 @@ from replay_operator.livekit.errors import (
 )
 from replay_operator.livekit.poller import SnapshotPoller
 from replay_operator.livekit.port import LiveKit
+from replay_operator.livekit.workers import FleetWatch
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class BufferSettings:
     claim: str
     root: str
     segment_seconds: int
+    max_run_age: timedelta
 
 
 class BufferReconciler:
@@ -67,6 +69,7 @@ class BufferReconciler:
         livekit: LiveKit,
         poller: SnapshotPoller,
         egresses: EgressBook,
+        fleet: FleetWatch,
         rooms: RoomLookup,
         agent: AgentClient,
         coverage: CoverageWatch,
@@ -79,6 +82,7 @@ class BufferReconciler:
         self._livekit = livekit
         self._poller = poller
         self._egresses = egresses
+        self._fleet = fleet
         self._rooms = rooms
         self._agent = agent
         self._coverage = coverage
@@ -133,6 +137,10 @@ class BufferReconciler:
                 self._settings.root
             ),
             memory=self._memories.get(uid, StartMemory()),
+            workers={id_: worker for id_ in runs if (worker := self._fleet.worker_of(id_))},
+            doomed=frozenset(id_ for id_ in runs if self._fleet.is_doomed(id_)),
+            lost=frozenset(id_ for id_ in runs if self._fleet.is_lost(id_)),
+            max_run_age=self._settings.max_run_age,
         )
         if not needs_source(buffer, seen, self._clock()):
             return seen
@@ -206,6 +214,7 @@ class BufferReconciler:
             self._poller.poke()
         log.info("ReplayBuffer %s: egress %s writes run %s", buffer.metadata.name, egress.id, run)
         self._egresses.note_started(egress, self._clock())
+        self._fleet.poke()
         return replace(decision, recheck=self._clock() + timedelta(seconds=2 * segment_seconds))
 
     def _failed(
@@ -214,7 +223,7 @@ class BufferReconciler:
         memory = after_failure(
             decision.memory, failure, message, self._clock(), outcome_unknown=outcome_unknown
         )
-        return waiting_after(decision, memory)
+        return after_failed_start(decision, memory)
 
     async def _stop(self, egress_id: str, why: str) -> None:
         log.info("stopping egress %s: %s", egress_id, why)
@@ -229,10 +238,17 @@ class BufferReconciler:
     async def _clean_up(self, uid: str) -> None:
         self._memories.pop(uid, None)
         self._told.pop(uid, None)
+        failure: LiveKitError | None = None
         for egress in self._egresses.view(uid).egresses:
-            await self._livekit.stop(egress.id)
+            try:
+                await self._livekit.stop(egress.id)
+            except LiveKitError as error:
+                failure = error  # the others must not wait for one that cannot be stopped
+                continue
             self._egresses.note_stopped(egress.id, self._clock())
             log.info("stopped egress %s: its ReplayBuffer was deleted", egress.id)
+        if failure is not None:
+            raise failure
 
     async def _write(self, buffer: ReplayBuffer, decision: Decision, seen: Observation) -> ReplayBuffer:
         path = self._egresses.run_of(decision.current) if decision.current else None
@@ -241,6 +257,7 @@ class BufferReconciler:
             decision,
             seen.coverage,
             run=path.run if path else None,
+            worker=seen.workers.get(decision.current.id) if decision.current else None,
             segment_seconds=seen.segment_seconds,
             storage=StorageStatus(
                 claim_name=self._settings.claim,

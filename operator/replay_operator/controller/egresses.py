@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from replay_operator.domain.egress import Egress, EgressState
 from replay_operator.domain.layout import RunPath, parse_filename_prefix
 from replay_operator.domain.observation import LiveKitView
 from replay_operator.livekit.poller import Snapshot
+
+STOP_SETTLES = timedelta(seconds=40)
+"""After StopEgress an egress ends within 0.3 s, on a starved worker within 9 s, and LiveKit gives up on a
+frozen pipeline after 30 s (livekit-measured §2, livekit.md §2.6)."""
 
 
 class EgressBook:
@@ -97,8 +101,7 @@ class EgressBook:
         self._started = {
             id_: (egress, at) for id_, (egress, at) in self._started.items() if at >= snapshot.asked_at
         }
+        # Kept while it ends, then forgotten: one that is still listed was not stopped and is judged anew.
         self._stopped = {
-            id_: at
-            for id_, at in self._stopped.items()
-            if at >= snapshot.asked_at or id_ in snapshot.egresses
+            id_: at for id_, at in self._stopped.items() if snapshot.asked_at - at < STOP_SETTLES
         }

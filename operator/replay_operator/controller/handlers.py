@@ -21,6 +21,7 @@ from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.store import ObjectStore
+from replay_operator.livekit.workers import FleetWatch
 
 SERVER_TIMEOUT_SECONDS = 300
 CLIENT_TIMEOUT_SECONDS = 330
@@ -34,6 +35,7 @@ class Inbox:
     buffers: ObjectStore[ReplayBuffer]
     captures: ObjectStore[ReplayCapture]
     jobs: JobStore
+    fleet: FleetWatch
     queue: KeyedQueue[Key]
 
     def buffer(self, type_: str | None, body: dict[str, Any]) -> None:
@@ -60,6 +62,10 @@ class Inbox:
         if uid is not None:
             self.queue.add(Key(Kind.CAPTURE, uid))
 
+    def fleet_pod(self, type_: str | None, body: dict[str, Any]) -> None:
+        """Take in an event of a fleet pod: a worker that goes, or is gone, is acted on at once."""
+        self.fleet.pod(type_, body)
+
 
 class EndlessBackoffs:
     """Delays that never run out: kopf exits when its list of them does, however long the API is away."""
@@ -72,12 +78,14 @@ class EndlessBackoffs:
             delay = min(20.0, delay * 2)
 
 
-def build_registry(inbox: Inbox) -> kopf.OperatorRegistry:
+def build_registry(inbox: Inbox, *, fleet_selector: str) -> kopf.OperatorRegistry:
     """Register the handlers.
 
     Args:
         inbox: Where they put what they hear.
+        fleet_selector: The label, name=value, of the fleet's pods.
     """
+    fleet_label, _, fleet_value = fleet_selector.partition("=")
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -102,11 +110,19 @@ def build_registry(inbox: Inbox) -> kopf.OperatorRegistry:
     async def _on_job(event: kopf.RawEvent, **_: Any) -> None:
         inbox.job(event["type"], dict(event["object"]))
 
+    @kopf.on.event("", "v1", "pods", labels={fleet_label: fleet_value}, registry=registry)
+    async def _on_fleet_pod(event: kopf.RawEvent, **_: Any) -> None:
+        inbox.fleet_pod(event["type"], dict(event["object"]))
+
     return registry
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """Give kopf's settings, each for a reason that was measured (operators.md §1)."""
+def kopf_settings(*, fleet_selector: str) -> kopf.OperatorSettings:
+    """Give kopf's settings, each for a reason that was measured (operators.md §1).
+
+    Args:
+        fleet_selector: The label, name=value, of the fleet's pods.
+    """
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # our kinds do not come and go, and scanning needs cluster-wide rights
@@ -115,5 +131,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = SERVER_TIMEOUT_SECONDS
     settings.watching.client_timeout = CLIENT_TIMEOUT_SECONDS
     settings.watching.connect_timeout = CONNECT_TIMEOUT_SECONDS
-    settings.watching.label_selectors["batch/jobs"] = CAPTURE_UID_LABEL
+    settings.watching.label_selectors["batch", "v1", "jobs"] = CAPTURE_UID_LABEL
+    settings.watching.label_selectors["", "v1", "pods"] = fleet_selector
     return settings

@@ -32,12 +32,16 @@ class RoomLookup:
             known = self._known.get(room)
             if known is not None and self._clock() - known[0] < FRESH:
                 return known[1]
+            self._forget_old()  # closed rooms must not be remembered for ever
             found = await self._livekit.participants(room)
             self._known[room] = (self._clock(), found)
             return found
 
-    def forget_old(self) -> None:
-        """Drop what is no longer fresh; called now and then so that closed rooms cost nothing."""
+    def forget(self, room: str) -> None:
+        """Ask LiveKit anew next time: somebody says that the room has changed."""
+        self._known.pop(room, None)
+
+    def _forget_old(self) -> None:
         limit = self._clock() - FRESH
         for room in [room for room, (at, _) in self._known.items() if at < limit]:
             del self._known[room]

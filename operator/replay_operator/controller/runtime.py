@@ -3,56 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import aiohttp
 import kopf
 
 from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
 from replay_operator.controller.agent_client import AgentClient
-from replay_operator.controller.assembly import Operator, build_operator
+from replay_operator.controller.assembly import Operator, build_operator, utc_now
 from replay_operator.controller.handlers import build_registry, kopf_settings
 from replay_operator.controller.health import serve_health
+from replay_operator.controller.leader import Elector
+from replay_operator.controller.webhook_server import serve_webhooks
 from replay_operator.livekit.adapter import LiveKitAdapter
+from replay_operator.livekit.webhooks import WebhookVerifier
+from replay_operator.livekit.workers import WorkerProbe
+from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 HEARTBEAT_SECONDS = 5.0
 ALIVE_WITHIN_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class NotInstalled(Exception):
     """Something that an install needs is not there; the message says what to do."""
 
 
-async def run_operator(settings: OperatorSettings, livekit_settings: LiveKitSettings) -> None:
-    """Run until SIGTERM or SIGINT.
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    gateway: KubernetesGateway
+    elector: Elector
+    livekit: LiveKitAdapter
+    agent: AgentClient
+    probe: WorkerProbe
+
+
+async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> None:
+    """Run until SIGTERM or SIGINT: wait to lead, then lead.
 
     Raises:
         NotInstalled: The resource definitions are missing.
+        LeadershipLost: The Lease could not be renewed in time; the pod starts again and waits its turn.
     """
-    async with _connections(settings, livekit_settings) as (gateway, livekit, agent):
-        for type_ in (BUFFERS, CAPTURES):
-            # kopf would be blind to kinds that appear later, because it does not scan (DESIGN §5).
-            if not await gateway.exists(type_, settings.namespace):
-                raise NotInstalled(
-                    f"the API server does not know {type_.kind} ({type_.api_version}): apply crds/ first"
-                )
-        operator = build_operator(settings, gateway=gateway, livekit=livekit, agent=agent)
-        await _run(operator)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    process = _Process()
+    async with AsyncExitStack() as stack:
+        server = await serve_health(
+            bind_address=settings.bind_address,
+            port=settings.port,
+            metrics=process.metrics,
+            is_alive=process.is_alive,
+            is_ready=process.is_ready,
+        )
+        stack.push_async_callback(server.cleanup)
+        connections = await stack.enter_async_context(_connections(settings, livekit))
+        await _until_first(stop.wait(), process.beat(), _lead(settings, livekit, connections, process, stop))
+        if not stop.is_set():
+            raise RuntimeError("the operator ended by itself: see the log above; the pod starts again")
 
 
 @asynccontextmanager
 async def _connections(
     settings: OperatorSettings, livekit_settings: LiveKitSettings
-) -> AsyncIterator[tuple[KubernetesGateway, LiveKitAdapter, AgentClient]]:
+) -> AsyncIterator[_Connections]:
     async with AsyncExitStack() as stack:
         gateway = await KubernetesGateway.connect(settings.kubeconfig)
         stack.push_async_callback(gateway.close)
+        # A connection of its own: a renewal must not queue behind a thousand status writes.
+        own = await KubernetesGateway.connect(settings.kubeconfig)
+        stack.push_async_callback(own.close)
         livekit = LiveKitAdapter(
             aiohttp.ClientSession(),
             url=livekit_settings.url,
@@ -61,69 +93,136 @@ async def _connections(
         )
         stack.push_async_callback(livekit.aclose)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        agent = AgentClient(settings.agent_url, settings.agent_token_directory / "token", session)
-        yield gateway, livekit, agent
+        yield _Connections(
+            gateway=gateway,
+            elector=Elector(
+                KubernetesLease(own, namespace=settings.namespace, name=settings.lease),
+                pod_name=settings.pod_name,
+                utc_now=utc_now,
+            ),
+            livekit=livekit,
+            agent=AgentClient(settings.agent_url, settings.agent_token_directory / "token", session),
+            probe=WorkerProbe(session, settings.fleet_health_port),
+        )
 
 
-async def _run(operator: Operator) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    pulse = _Pulse()
-    server = await serve_health(
-        bind_address=operator.settings.bind_address,
-        port=operator.settings.port,
-        metrics=operator.metrics,
-        is_alive=pulse.is_alive,
-        is_ready=lambda: operator.install.is_whole,
+async def _lead(
+    settings: OperatorSettings,
+    livekit: LiveKitSettings,
+    connections: _Connections,
+    process: _Process,
+    stop: asyncio.Event,
+) -> None:
+    elector = connections.elector
+    try:
+        process.is_waiting = True
+        epoch = await elector.acquire()
+        process.is_waiting = False
+        log.info("this operator leads now, epoch %d", epoch)
+        await _until_first(
+            elector.hold(), _operate(settings, livekit, connections, process, stop, epoch=epoch)
+        )
+    finally:
+        await elector.release()
+
+
+async def _operate(
+    settings: OperatorSettings,
+    livekit: LiveKitSettings,
+    connections: _Connections,
+    process: _Process,
+    stop: asyncio.Event,
+    *,
+    epoch: int,
+) -> None:
+    for type_ in (BUFFERS, CAPTURES):
+        # kopf would be blind to kinds that appear later, because it does not scan (DESIGN §5).
+        if not await connections.gateway.exists(type_, settings.namespace):
+            raise NotInstalled(
+                f"the API server does not know {type_.kind} ({type_.api_version}): apply crds/ first"
+            )
+    operator = build_operator(
+        settings,
+        gateway=connections.gateway,
+        livekit=connections.livekit,
+        agent=connections.agent,
+        ask_worker=connections.probe.ask,
+        metrics=process.metrics,
+        epoch=epoch,
+        may_act=lambda: connections.elector.is_leading,
+    )
+    process.operator = operator
+    async with _webhooks(settings, livekit, operator):
+        await _until_first(
+            operator.queue.run(operator.reconcile, workers=settings.workers),
+            operator.poller.run(),
+            operator.coverage.run(),
+            operator.policy.run(),
+            operator.install.run(),
+            operator.fleet.run(),
+            kopf.operator(
+                registry=build_registry(operator.inbox, fleet_selector=settings.fleet_selector),
+                settings=kopf_settings(fleet_selector=settings.fleet_selector),
+                namespaces=[settings.namespace],
+                # Else kopf looks the user up, whom no image knows when the cluster assigned the number.
+                identity=cast("Any", settings.pod_name),
+                stop_flag=stop,
+            ),
+        )
+
+
+@asynccontextmanager
+async def _webhooks(
+    settings: OperatorSettings, livekit: LiveKitSettings, operator: Operator
+) -> AsyncIterator[None]:
+    if settings.webhook_port is None:
+        yield
+        return
+    server = await serve_webhooks(
+        bind_address=settings.bind_address,
+        port=settings.webhook_port,
+        verifier=WebhookVerifier(livekit.api_key, livekit.api_secret.get_secret_value()),
+        on_hint=operator.take_hint,
     )
     try:
-        await _until(stop, operator, pulse)
+        yield
     finally:
         await server.cleanup()
 
 
-async def _until(stop: asyncio.Event, operator: Operator, pulse: _Pulse) -> None:
-    """Run every loop until `stop` is set; the end of any of them ends the process."""
-    loops = [
-        operator.queue.run(operator.reconcile, workers=operator.settings.workers),
-        operator.poller.run(),
-        operator.coverage.run(),
-        operator.policy.run(),
-        operator.install.run(),
-        pulse.run(),
-        kopf.operator(
-            registry=build_registry(operator.inbox),
-            settings=kopf_settings(),
-            namespaces=[operator.settings.namespace],
-            # Else kopf looks the user up, whom no image knows when the cluster assigned the number.
-            identity=cast("Any", operator.settings.pod_name),
-            stop_flag=stop,
-        ),
-        stop.wait(),
-    ]
+async def _until_first(*loops: Coroutine[Any, Any, object]) -> None:
+    """Run loops until one of them ends; end the others, and pass on what it raised."""
     tasks = [asyncio.ensure_future(loop) for loop in loops]
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-    if not stop.is_set():
-        raise RuntimeError("a loop of the operator ended by itself: see the log above; the pod starts again")
 
 
-class _Pulse:
-    """Shows that the event loop turns: a blocked loop cannot beat."""
+class _Process:
+    """What the health server shows, before and while this process leads.
+
+    Ready does not mean leader: a candidate that waits its turn is ready too. Alive means that the event loop
+    turns: a blocked one cannot beat.
+    """
 
     def __init__(self) -> None:
+        self.metrics = OperatorMetrics()
+        self.operator: Operator | None = None
+        self.is_waiting = False
         self._beat = time.monotonic()
 
-    async def run(self) -> None:
+    async def beat(self) -> None:
         while True:
             self._beat = time.monotonic()
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     def is_alive(self) -> bool:
         return time.monotonic() - self._beat < ALIVE_WITHIN_SECONDS
+
+    def is_ready(self) -> bool:
+        return self.is_waiting if self.operator is None else self.operator.install.is_whole

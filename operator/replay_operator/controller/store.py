@@ -23,6 +23,8 @@ class ObjectStore(Generic[T]):
     def __init__(self, model: type[T]) -> None:
         self._model: type[T] = model
         self._objects: dict[str, T] = {}
+        self._come: set[str] = set()  # since the last complete list
+        self._gone: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -51,23 +53,33 @@ class ObjectStore(Generic[T]):
         old = self._objects.get(new.metadata.uid)
         if old is not None and _version(old) >= _version(new):
             return old
+        if old is None:
+            self._come.add(new.metadata.uid)
         self._objects[new.metadata.uid] = new
         return new
 
     def drop(self, uid: str) -> None:
         """Forget an object that was deleted."""
         self._objects.pop(uid, None)
+        self._come.discard(uid)
+        self._gone.add(uid)
 
     def replace_all(self, bodies: tuple[Json, ...]) -> frozenset[str]:
         """Take in a complete list.
 
+        While it was on its way the watch went on. What has come since the list before may be younger than
+        this one, so only the next list can show that it is gone; what was deleted since stays deleted.
+
         Returns:
             The uids that are no longer there: deletions that no watch has told.
         """
-        there = {self.put(body).metadata.uid for body in bodies}
-        gone = frozenset(self._objects) - there
+        listed = {body["metadata"]["uid"]: body for body in bodies}
+        gone = frozenset(self._objects) - listed.keys() - self._come
         for uid in gone:
             del self._objects[uid]
+        for uid in listed.keys() - self._gone:
+            self.put(listed[uid])
+        self._come, self._gone = set(), set()
         return gone
 
 

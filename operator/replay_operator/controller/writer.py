@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from replay_operator.api.meta import find_condition
+from replay_operator.api.meta import ObjectMeta, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.api.replaycapture import ReplayCapture, ReplayCaptureStatus
 from replay_operator.cluster.events import Event, EventType, post_event
 from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.cluster.status import status_patch
-from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.store import Json, ObjectStore
 from replay_operator.domain.status_contract import READY, STALLED, is_true
 
 log = logging.getLogger(__name__)
@@ -35,27 +35,33 @@ class StatusWriter:
         self._clock = clock
 
     async def write_buffer(self, buffer: ReplayBuffer, status: ReplayBufferStatus) -> ReplayBuffer:
-        """Write a buffer's status if it differs; give the buffer as it is then."""
-        patch = status_patch(buffer.metadata.uid, buffer.status, status)
+        """Write a buffer's status if it differs; give the buffer as it is then.
+
+        Raises:
+            Conflict: The object has changed since it was read; the next reconcile looks again.
+        """
+        patch = status_patch(buffer.metadata.resource_version, buffer.status, status)
         if patch is None:
             return buffer
-        answer = await self._patch(BUFFERS, buffer.metadata.namespace, buffer.metadata.name, patch)
+        answer = await self._patch(BUFFERS, buffer.metadata, patch)
         await self._tell(BUFFERS, buffer, status)
         return self._buffers.put(answer) if answer else buffer.model_copy(update={"status": status})
 
     async def write_capture(self, capture: ReplayCapture, status: ReplayCaptureStatus) -> ReplayCapture:
-        """Write a capture's status if it differs; give the capture as it is then."""
-        patch = status_patch(capture.metadata.uid, capture.status, status)
+        """Write a capture's status if it differs; give the capture as it is then.
+
+        Raises:
+            Conflict: The object has changed since it was read; the next reconcile looks again.
+        """
+        patch = status_patch(capture.metadata.resource_version, capture.status, status)
         if patch is None:
             return capture
-        answer = await self._patch(CAPTURES, capture.metadata.namespace, capture.metadata.name, patch)
+        answer = await self._patch(CAPTURES, capture.metadata, patch)
         await self._tell(CAPTURES, capture, status)
         return self._captures.put(answer) if answer else capture.model_copy(update={"status": status})
 
-    async def _patch(
-        self, type_: ResourceType, namespace: str, name: str, patch: dict[str, object]
-    ) -> dict[str, object] | None:
-        return await self._gateway.patch_status(type_, namespace, name, patch)
+    async def _patch(self, type_: ResourceType, meta: ObjectMeta, patch: Json) -> Json | None:
+        return await self._gateway.patch_status(type_, meta.namespace, meta.name, patch)
 
     async def _tell(
         self,

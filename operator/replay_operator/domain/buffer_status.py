@@ -25,6 +25,7 @@ def buffer_status(
     coverage: CoverageView,
     *,
     run: str | None,
+    worker: str | None,
     segment_seconds: int,
     storage: StorageStatus,
     now: datetime,
@@ -36,6 +37,7 @@ def buffer_status(
         decision: What was decided.
         coverage: What lies on disk.
         run: The run of the decision's current egress.
+        worker: The pod that writes it; None: not known, and what was known of this egress stays.
         segment_seconds: Segment length in force.
         storage: Where the segments lie.
         now: Time of the decision.
@@ -45,7 +47,9 @@ def buffer_status(
     egress, tracks = None, None
     if current is not None and run is not None and decision.state is not BufferState.STARTING:
         started_at = current.media_started_at
-        egress = EgressStatusRef(id=current.id, run=run, started_at=started_at)
+        if worker is None and old.egress is not None and old.egress.id == current.id:
+            worker = old.egress.worker
+        egress = EgressStatusRef(id=current.id, run=run, started_at=started_at, worker=worker)
         tracks = RecordedTracks(video=current.video_track, audio=current.audio_track)
     return ReplayBufferStatus(
         observed_generation=buffer.metadata.generation,

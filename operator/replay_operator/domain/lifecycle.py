@@ -1,37 +1,27 @@
 """The life of a ReplayBuffer: one pure decision from what is seen.
 
 `observe -> decide -> act -> write status if it differs` (DESIGN §5). Everything that can be argued about is
-in this file; the controller only gathers and carries out.
+in this file and its neighbours health, handover and starts; the controller only gathers and carries out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from replay_operator.api.agent import RunCoverage
 from replay_operator.api.meta import ConditionStatus, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.domain.egress import Egress, EgressState, RecordedPair, datetime_to_ns
+from replay_operator.domain.health import STALE_SLACK, Health, health_of
 from replay_operator.domain.observation import Observation, StartFailure, StartMemory
+from replay_operator.domain.renewal import reason_to_renew
+from replay_operator.domain.starts import STATE_OF_FAILURE, after_failure, next_start
 from replay_operator.domain.status_contract import RECORDING, BufferState
-
-STALE_AFTER_SEGMENTS = 2
-STALE_SLACK = timedelta(seconds=3)
-"""A run without a new segment for 2 x segmentSeconds + 3 s is dead (DESIGN §6.3)."""
-
-FIRST_SEGMENT_SLACK = timedelta(seconds=12)
-"""The first segment needs 2 x segmentSeconds + 0.65 s, 10 s more on a muted start
-(livekit-measured §2, §3)."""
-
-START_SETTLES = timedelta(seconds=30)
-"""A start whose answer was lost can still come true for 27 s (livekit-measured §3)."""
-
-MAX_BACKOFF = timedelta(seconds=60)
 
 SOURCE_LOOKUP = timedelta(seconds=5)
 """How often a room is looked up for a source that is not there; webhooks make it sooner."""
+
+HANDOVER_LOOK = timedelta(seconds=1)
 
 _RECORDING = "Segments arrive on the buffer volume."
 _STARTING = "Egress is starting; the first segment is on its way."  # one text before and after: one write
@@ -70,47 +60,16 @@ class Decision:
     recheck: datetime | None = None
 
 
-class Health(StrEnum):
-    """What the files say about a run: the only proof of life (DESIGN §6.3)."""
-
-    STARTING = "Starting"
-    FRESH = "Fresh"
-    STALE = "Stale"
-    UNKNOWN = "Unknown"
-
-
-def stale_limit(segment_seconds: int) -> timedelta:
-    """Give how long a live run may go without a new segment."""
-    return timedelta(seconds=STALE_AFTER_SEGMENTS * segment_seconds) + STALE_SLACK
-
-
-def run_health(
-    egress: Egress, run: RunCoverage | None, *, known: bool, segment_seconds: int, now: datetime
-) -> tuple[Health, datetime]:
-    """Judge a run by its files, and say when the judgement must be looked at again.
-
-    Args:
-        egress: The egress that writes the run.
-        run: What lies on disk of it.
-        known: Whether the agent's word is complete and recent.
-        segment_seconds: Segment length of the run.
-        now: Time of the decision.
-    """
-    if not known:
-        return Health.UNKNOWN, now + STALE_SLACK
-    if run is not None:
-        limit = run.arrived_at + stale_limit(segment_seconds)
-        return (Health.FRESH if now <= limit else Health.STALE), limit
-    begun = egress.media_started_at or datetime.fromtimestamp(egress.started_at_ns / 1e9, tz=now.tzinfo)
-    limit = begun + timedelta(seconds=STALE_AFTER_SEGMENTS * segment_seconds) + FIRST_SEGMENT_SLACK
-    return (Health.STARTING if now <= limit else Health.STALE), limit
-
-
 def needs_source(buffer: ReplayBuffer, seen: Observation, now: datetime) -> bool:
-    """Tell whether the room must be looked up: only when no healthy run answers the question."""
-    if buffer.spec.suspend or buffer.spec.source.participant is None:
+    """Tell whether the room must be looked up: when no healthy run answers, or one lacks a wished track."""
+    wish = buffer.spec.source.participant
+    if buffer.spec.suspend or wish is None:
         return False
-    return not _judge(seen, now).alive
+    alive = _judge(seen, now).alive
+    if not alive:
+        return True
+    newest = alive[-1]
+    return bool((wish.video and not newest.video_track) or (wish.audio and not newest.audio_track))
 
 
 def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
@@ -129,9 +88,7 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     judged = _judge(seen, now)
     stops = tuple(Stop(e, "no segment arrives any more") for e in judged.dead)
     if judged.alive:
-        current, *doubles = judged.alive
-        stops += tuple(Stop(e, "a second egress of the same buffer") for e in doubles)
-        decision = _with_run(buffer, seen, current, now)
+        decision = _with_runs(buffer, seen, judged.alive, now)
     else:
         decision = _without_run(buffer, seen, now, died=bool(judged.dead))
     return replace(decision, actions=(*stops, *decision.actions))
@@ -139,7 +96,7 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A buffer's egresses, oldest first. The older of two living ones is kept: it holds more."""
+    """A buffer's egresses, oldest first."""
 
     alive: tuple[Egress, ...]
     dead: tuple[Egress, ...]
@@ -147,22 +104,61 @@ class _Judged:
 
 def _judge(seen: Observation, now: datetime) -> _Judged:
     by_age = sorted(seen.livekit.egresses, key=lambda e: (e.started_at_ns, e.id))
-    dead = tuple(e for e in by_age if _health(e, seen, now)[0] is Health.STALE)
+    dead = tuple(e for e in by_age if health_of(e, seen, now)[0] is Health.STALE)
     return _Judged(alive=tuple(e for e in by_age if e not in dead), dead=dead)
 
 
-def _health(current: Egress, seen: Observation, now: datetime) -> tuple[Health, datetime]:
-    return run_health(
-        current,
-        seen.coverage.runs.get(seen.runs.get(current.id, "")),
-        known=seen.coverage.known,
-        segment_seconds=seen.segment_seconds,
-        now=now,
-    )
+def _with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...], now: datetime) -> Decision:
+    """Keep one run, or hand over from the oldest to its successor: make before break (DESIGN §6.5).
+
+    Whether two egresses are a hand-over or a mistake needs no memory: the older is kept, unless there is a
+    reason to renew it.
+    """
+    keeper, *others = alive
+    pair, known = _wanted(buffer, seen)
+    wanted = pair if known else None
+    reason = reason_to_renew(buffer, keeper, seen, wanted, now)
+    if reason is None:
+        doubles = tuple(Stop(e, "a second egress of the same buffer") for e in others)
+        return replace(_with_run(buffer, seen, keeper, now), actions=doubles)
+    unfit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is not None]
+    fit = [e for e in others if e not in unfit]
+    stops = tuple(Stop(e, f"it would have to be renewed at once: {reason}") for e in (*unfit, *fit[1:]))
+    if not fit:
+        return _begin_handover(buffer, seen, keeper, now, stops=stops, reason=reason)
+    successor = fit[0]
+    if health_of(successor, seen, now)[0] is Health.FRESH:
+        done = Stop(keeper, f"{successor.id} has taken over: {reason}")
+        return replace(_with_run(buffer, seen, successor, now), actions=(*stops, done))
+    decision = _with_run(buffer, seen, keeper, now)
+    return replace(decision, actions=stops, memory=seen.memory, recheck=now + HANDOVER_LOOK)
+
+
+def _begin_handover(
+    buffer: ReplayBuffer,
+    seen: Observation,
+    keeper: Egress,
+    now: datetime,
+    *,
+    stops: tuple[Stop, ...],
+    reason: str,
+) -> Decision:
+    """Start the successor while the old run goes on. A failure to do so costs nothing but another try."""
+    decision = _with_run(buffer, seen, keeper, now)
+    if stops:  # LiveKit picks the worker, and picked one that cannot keep it: wait before asking again
+        memory = after_failure(seen.memory, StartFailure.SAME_WORKER, reason, now, outcome_unknown=False)
+        return replace(decision, actions=stops, memory=memory, recheck=memory.retry_at)
+    look_again = next_start(seen, now)
+    if look_again is not None:
+        return replace(decision, memory=seen.memory, recheck=look_again)
+    pair, known = _wanted(buffer, seen)
+    if not known or pair is None:
+        pair = RecordedPair(video=keeper.video_track, audio=keeper.audio_track)
+    return replace(decision, actions=(Start(pair),), memory=seen.memory)
 
 
 def _with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: datetime) -> Decision:
-    health, look_again = _health(current, seen, now)
+    health, look_again = health_of(current, seen, now)
     was_recording = _is_recording(buffer, current)
     unheard = health is Health.UNKNOWN and was_recording
     if health is Health.FRESH or (unheard and not seen.coverage.given_up):
@@ -203,7 +199,7 @@ def _without_livekit(buffer: ReplayBuffer, seen: Observation, now: datetime) -> 
             audio_track=buffer.status.tracks.audio if buffer.status.tracks else None,
         )
         named = replace(seen, runs={remembered.id: remembered.run})
-        if _health(current, named, now)[0] is not Health.STALE:
+        if health_of(current, named, now)[0] is not Health.STALE:
             return _with_run(buffer, named, current, now)
     return Decision(
         BufferState.WAITING_FOR_LIVEKIT,
@@ -224,9 +220,10 @@ def _without_run(buffer: ReplayBuffer, seen: Observation, now: datetime, *, died
         )
     if pair is None:
         return _source_gone(buffer, seen, now)
-    waiting = _must_wait(seen, now)
-    if waiting is not None:
-        return waiting
+    look_again = next_start(seen, now)
+    if look_again is not None and seen.memory.failure is not None:
+        state = STATE_OF_FAILURE[seen.memory.failure]
+        return Decision(state, seen.memory.message, memory=seen.memory, recheck=look_again)
     if not died:
         return Decision(BufferState.STARTING, _STARTING, (Start(pair),), memory=seen.memory)
     message = "No segment arrived any more: recording again."
@@ -249,63 +246,20 @@ def _source_gone(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Deci
     return Decision(BufferState.WAITING_FOR_SOURCE, message, recheck=now + SOURCE_LOOKUP)
 
 
-_WAITING = {
-    StartFailure.NO_CAPACITY: BufferState.WAITING_FOR_CAPACITY,
-    StartFailure.STORAGE: BufferState.WAITING_FOR_STORAGE,
-    StartFailure.LIVEKIT: BufferState.WAITING_FOR_LIVEKIT,
-    StartFailure.REFUSED: BufferState.REFUSED,
-    StartFailure.RUN_DIED: BufferState.RESTARTING,
-}
-
-
-def _must_wait(seen: Observation, now: datetime) -> Decision | None:
-    memory, asked_at = seen.memory, seen.livekit.asked_at
-    if memory.failure is None:
-        return None
-    state = _WAITING[memory.failure]
-    if memory.retry_at is not None and now < memory.retry_at:
-        return Decision(state, memory.message, memory=memory, recheck=memory.retry_at)
-    needed = memory.list_needed_after
-    if needed is not None and (asked_at is None or asked_at <= needed):
-        return Decision(state, memory.message, memory=memory, recheck=max(now, needed) + STALE_SLACK)
-    return None
-
-
-def after_failure(
-    memory: StartMemory, failure: StartFailure, message: str, now: datetime, *, outcome_unknown: bool
-) -> StartMemory:
-    """Remember that a start brought nothing: wait twice as long as last time, a minute at most.
-
-    Args:
-        memory: What was remembered.
-        failure: What kind of failure.
-        message: Sentence for the status.
-        now: When it failed.
-        outcome_unknown: Whether an egress may have been made all the same.
-    """
-    failures = memory.failures + 1
-    backoff = min(MAX_BACKOFF, timedelta(seconds=2 ** min(failures - 1, 6)))
-    return StartMemory(
-        failures=failures,
-        retry_at=now + backoff,
-        list_needed_after=now + START_SETTLES if outcome_unknown else now,
-        failure=failure,
-        message=message,
-    )
-
-
-def waiting_after(decision: Decision, memory: StartMemory) -> Decision:
+def after_failed_start(decision: Decision, memory: StartMemory) -> Decision:
     """Turn a decision whose start has failed into the wait that follows.
+
+    A hand-over whose start failed goes on recording: only a buffer without a run waits visibly.
 
     Args:
         decision: What was decided.
         memory: What `after_failure` remembers of the failure.
     """
-    if memory.failure is None:
-        return replace(decision, memory=memory)
+    if memory.failure is None or decision.current is not None:
+        return replace(decision, memory=memory, recheck=memory.retry_at)
     return replace(
         decision,
-        state=_WAITING[memory.failure],
+        state=STATE_OF_FAILURE[memory.failure],
         message=memory.message,
         memory=memory,
         recheck=memory.retry_at,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from replay_operator.api.agent import RunCoverage
@@ -53,6 +53,7 @@ class StartFailure(StrEnum):
     LIVEKIT = "LiveKit"
     REFUSED = "Refused"
     RUN_DIED = "RunDied"
+    SAME_WORKER = "SameWorker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Observation:
     """Everything that a decision looks at.
 
     `runs` names the run of each egress id; `prefix_of` gives the filename prefix of a run of this buffer.
+    `workers` names the pod of each egress id, where that is known; `doomed` are the egresses whose worker is
+    told to go, `lost` those whose worker is gone. After `max_run_age` a run is renewed.
     """
 
     livekit: LiveKitView
@@ -83,4 +86,8 @@ class Observation:
     segment_seconds: int
     runs: Mapping[str, str]
     prefix_of: Callable[[str], str]
-    memory: StartMemory = StartMemory()
+    memory: StartMemory = field(default_factory=StartMemory)
+    workers: Mapping[str, str] = field(default_factory=dict)
+    doomed: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
+    max_run_age: timedelta = timedelta(hours=2)

@@ -36,6 +36,11 @@ def add_admin_routes(application: web.Application, double: LiveKitDouble) -> Non
     add("GET", "/double/egress", _plain(admin.list_egress))
     add("POST", "/double/egress/{egress_id}/kill", _plain(admin.kill_handler))
     add("POST", "/double/egress/{egress_id}/end", _plain(admin.end_egress))
+    add("POST", "/double/egress/{egress_id}/fail", _plain(admin.fail_egress))
+    add("POST", "/double/egress/{egress_id}/starve", _plain(admin.starve_egress))
+    add("POST", "/double/egress/{egress_id}/clock", _plain(admin.disturb_clock))
+    add("POST", "/double/workers/{worker_id}/capacity", _plain(admin.set_capacity))
+    add("POST", "/double/restart", _plain(admin.restart))
     add("GET", "/double/calls", _plain(admin.calls))
     add("POST", "/double/faults", _plain(admin.add_fault))
     add("DELETE", "/double/faults", _plain(admin.clear_faults))
@@ -132,7 +137,28 @@ class _Admin:
         return {}
 
     async def end_egress(self, request: web.Request) -> dict[str, Any]:
-        await self._double.end_egress(request.match_info["egress_id"], (await request.json())["details"])
+        await self._double.end_egress(request.match_info["egress_id"], **await request.json())
+        return {}
+
+    async def fail_egress(self, request: web.Request) -> dict[str, Any]:
+        await self._double.fail_egress(request.match_info["egress_id"], **await request.json())
+        return {}
+
+    async def starve_egress(self, request: web.Request) -> dict[str, Any]:
+        await self._double.starve_egress(request.match_info["egress_id"], **await request.json())
+        return {}
+
+    async def disturb_clock(self, request: web.Request) -> dict[str, Any]:
+        await self._double.disturb_clock(request.match_info["egress_id"], **await request.json())
+        return {}
+
+    async def set_capacity(self, request: web.Request) -> dict[str, Any]:
+        link = self._double.fleet.links[request.match_info["worker_id"]]
+        link.capacity = int((await request.json())["capacity"])
+        return {}
+
+    async def restart(self, request: web.Request) -> dict[str, Any]:
+        self._double.restart(float((await request.json())["away_seconds"]))
         return {}
 
     async def calls(self, _request: web.Request) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict
 from typing import Self
 
 from aiohttp import web
 from livekit.protocol import egress, models
 
 from tests.livekit_double.server.admin import add_admin_routes
-from tests.livekit_double.server.egress_records import EgressRecords, is_over
+from tests.livekit_double.server.egress_records import EgressRecords, is_killed, is_over
 from tests.livekit_double.server.egress_service import EgressService
 from tests.livekit_double.server.faults import CallLog, Faults
 from tests.livekit_double.server.fleet import Fleet
@@ -51,7 +52,9 @@ class LiveKitDouble:
         self.rooms = Rooms()
         self.records = EgressRecords()
         self.faults = Faults()
-        self.fleet = Fleet(lambda worker_id: len(self.records.running_on(worker_id)), self.records.update)
+        self.fleet = Fleet(
+            lambda worker_id: len(self.records.running_on(worker_id)), self.records.update, self._welcome
+        )
         self._keys = keys
         self._webhooks = WebhookSender(webhook_urls, self.api_key, self.api_secret)
         self._routes = TwirpRoutes(
@@ -61,7 +64,9 @@ class LiveKitDouble:
             self.faults,
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._background: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
+        self._address = ("", 0)
         self.url = ""
         self.records.listen(self._egress_changed)
         self.records.listen(self._webhooks.egress_changed)
@@ -81,6 +86,42 @@ class LiveKitDouble:
             bind: address.
             port: 0 takes a free one; see `url`.
         """
+        await self._listen(bind, port)
+        self._background.append(asyncio.create_task(self._webhooks.run()))
+        return self
+
+    async def stop(self) -> None:
+        """Stops listening; workers lose their connection."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._die()
+
+    def restart(self, away_seconds: float) -> asyncio.Task[None]:
+        """The server process dies and is back later. Egress records survive, as in Redis; rooms do not.
+
+        Clients join again by themselves, and their tracks get new ids.
+
+        Args:
+            away_seconds: from the end to the next start.
+
+        Returns:
+            Ends when everybody is back.
+        """
+        task = asyncio.create_task(self._restart(away_seconds))
+        self._background.append(task)
+        return task
+
+    async def _restart(self, away_seconds: float) -> None:
+        await self._die()
+        people = self.rooms.forget()
+        await asyncio.sleep(away_seconds)
+        await self._listen(*self._address)
+        await asyncio.sleep(self.timing.rejoin_seconds)
+        for person in people:
+            self.rooms.join(person.room, person.identity, person.sources)
+
+    async def _listen(self, bind: str, port: int) -> None:
         application = web.Application()
         self._routes.add_to(application)
         application.router.add_get("/double/worker", self._serve_worker)
@@ -90,18 +131,17 @@ class LiveKitDouble:
         site = web.TCPSite(self._runner, bind, port)
         await site.start()
         host, bound_port = self._runner.addresses[0][:2]
+        self._address = (host, bound_port)
         self.url = f"http://{host}:{bound_port}"
-        self._spawn(self._webhooks.run())
-        return self
 
-    async def stop(self) -> None:
-        """Stops listening; workers lose their connection."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def _die(self) -> None:
+        """Everything that is in the memory of the process goes: connections, and what it meant to do."""
         await self.fleet.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def kill_handler(self, egress_id: str) -> None:
         """Kills the process of one egress, as `kill -9` on the handler does.
@@ -122,6 +162,40 @@ class LiveKitDouble:
             TwirpError: `not_found` if the egress is unknown.
         """
         await self._command(egress_id, {"type": "end", "details": details})
+
+    async def fail_egress(self, egress_id: str, error: str, error_code: int = 500) -> None:
+        """Lets the handler of an egress fail by itself; with code 500 its worker drains and exits.
+
+        Args:
+            egress_id: which one.
+            error: text of its record.
+            error_code: code of its record.
+
+        Raises:
+            TwirpError: `not_found` if the egress is unknown.
+        """
+        await self._command(egress_id, {"type": "fail", "error": error, "error_code": error_code})
+
+    async def starve_egress(self, egress_id: str, *, starved: bool = True) -> None:
+        """Takes the CPU of an egress away: segments go on in cadence, with hardly anything new in them.
+
+        Raises:
+            TwirpError: `not_found` if the egress is unknown.
+        """
+        await self._command(egress_id, {"type": "starve", "starved": starved})
+
+    async def disturb_clock(self, egress_id: str, *, jump_seconds: float = 0.0, pace: float = 1.0) -> None:
+        """Makes the clock of a run wrong from now on.
+
+        Args:
+            egress_id: which one.
+            jump_seconds: the next frame comes so much later, without a trace in its PTS.
+            pace: wall seconds that a second of media takes; 1 is right.
+
+        Raises:
+            TwirpError: `not_found` if the egress is unknown.
+        """
+        await self._command(egress_id, {"type": "disturb_clock", "jump_seconds": jump_seconds, "pace": pace})
 
     def lose_publisher(self, room: str, identity: str) -> None:
         """The publisher's process dies: no packets from now on, gone from the room after a time-out."""
@@ -145,6 +219,10 @@ class LiveKitDouble:
             return web.Response(status=401, text=f"this worker may not connect: {error}")
         return await self.fleet.serve(request)
 
+    def _welcome(self) -> dict[str, object]:
+        rooms = {name: self.rooms.media_state(name) for name in self.rooms.names()}
+        return {"timing": asdict(self.timing), "rooms": rooms}
+
     def _room_changed(self, event: RoomEvent) -> None:
         if event.kind in _MEDIA_EVENTS:
             state = self.rooms.media_state(event.room.name)
@@ -153,6 +231,16 @@ class LiveKitDouble:
     def _egress_changed(self, info: egress.EgressInfo, new: bool) -> None:
         if new:
             self.rooms.join(info.room_name, info.egress_id, kind="EGRESS")
+        elif is_killed(info):
+            # Nobody said goodbye for it.
+            self._spawn(
+                self._leave_later(
+                    info.room_name,
+                    info.egress_id,
+                    self.timing.handler_lost_seconds,
+                    models.DisconnectReason.CONNECTION_TIMEOUT,
+                )
+            )
         elif is_over(info):
             self._leave(info.room_name, info.egress_id, models.DisconnectReason.CLIENT_INITIATED)
 

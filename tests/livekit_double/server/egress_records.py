@@ -46,6 +46,11 @@ def is_over(info: egress.EgressInfo) -> bool:
     return info.status >= egress.EgressStatus.EGRESS_COMPLETE
 
 
+def is_killed(info: egress.EgressInfo) -> bool:
+    """Whether the egress ended because its handler process was killed."""
+    return is_over(info) and info.error == "signal: killed"
+
+
 @dataclass(slots=True)
 class _Record:
     info: egress.EgressInfo

@@ -10,6 +10,7 @@ from livekit.protocol import egress
 from tests.livekit_double.identifiers import new_identifier
 from tests.livekit_double.segment_paths import resolve_segment_paths, segment_output
 from tests.livekit_double.server.egress_records import EgressRecords, is_over, starting_info
+from tests.livekit_double.server.faults import Fault, FaultKind
 from tests.livekit_double.server.fleet import Fleet, WorkerLink
 from tests.livekit_double.server.rooms import Rooms
 from tests.livekit_double.server.twirp import WRAPPED, TwirpError
@@ -17,6 +18,9 @@ from tests.livekit_double.timing import Timing
 
 # psrpc's own time-out for a worker that does not answer (measured 3.0 s); a live one answers in 15 ms.
 _STOP_RPC_SECONDS = 3.0
+
+START_FAULTS = frozenset({FaultKind.NO_LAUNCH, FaultKind.WRONG_CLOCK})
+_INTERNAL_ERROR = 500
 
 
 class EgressService:
@@ -28,11 +32,18 @@ class EgressService:
         self._fleet = fleet
         self._timing = timing
 
-    async def start(self, request: egress.TrackCompositeEgressRequest) -> egress.EgressInfo:
+    async def start(
+        self, request: egress.TrackCompositeEgressRequest, fault: Fault | None = None
+    ) -> egress.EgressInfo:
         """StartTrackCompositeEgress.
 
+        Args:
+            request: what to record.
+            fault: one of START_FAULTS.
+
         Raises:
-            TwirpError: 404 unknown room (at once), 503 no worker with room (after 22 s), 400 bad request.
+            TwirpError: 404 unknown room (at once), 503 no worker with room (after 22 s), 400 bad request, 500
+                handler that does not come up.
         """
         if not self._rooms.exists(request.room_name):
             raise TwirpError("not_found", f"{WRAPPED}requested room does not exist")
@@ -52,7 +63,10 @@ class EgressService:
         finally:
             link.reserved.discard(egress_id)
         await asyncio.sleep(max(0.0, began + answer_seconds - time.monotonic()))
-        await self._hand_over(info, link)
+        if fault is not None and fault.kind is FaultKind.NO_LAUNCH:
+            self._records.update(_not_launched(info, fault.message))
+            raise TwirpError("internal", f"{WRAPPED}{fault.message}")
+        await self._hand_over(info, link, clock_offset_seconds=fault.seconds if fault else 0.0)
         return info
 
     async def list(self, request: egress.ListEgressRequest) -> egress.ListEgressResponse:
@@ -110,7 +124,9 @@ class EgressService:
         self._records.add(info, link.worker_id)
         return info
 
-    async def _hand_over(self, info: egress.EgressInfo, link: WorkerLink) -> None:
+    async def _hand_over(
+        self, info: egress.EgressInfo, link: WorkerLink, *, clock_offset_seconds: float
+    ) -> None:
         await link.send(
             {
                 "type": "start",
@@ -119,8 +135,18 @@ class EgressService:
                     info.room_name, info.track_composite.video_track_id or info.track_composite.audio_track_id
                 ),
                 "tracks": self._rooms.media_state(info.room_name),
+                "clock_offset_seconds": clock_offset_seconds,
             }
         )
+
+
+def _not_launched(info: egress.EgressInfo, error: str) -> egress.EgressInfo:
+    failed = egress.EgressInfo()
+    failed.CopyFrom(info)
+    failed.status = egress.EgressStatus.EGRESS_FAILED
+    failed.error, failed.error_code = error, _INTERNAL_ERROR
+    failed.ended_at = failed.updated_at = time.time_ns()
+    return failed
 
 
 def _missing_field(name: str) -> TwirpError:

@@ -13,6 +13,8 @@ class FaultKind(StrEnum):
     NO_ANSWER = "no_answer"  # nothing done, no answer until the caller gives up (at most `seconds`)
     DISCONNECT = "disconnect"  # nothing done, the connection is closed
     EMPTY = "empty"  # answered with an empty message
+    NO_LAUNCH = "no_launch"  # a start: the handler does not come up; 500, and a FAILED record
+    WRONG_CLOCK = "wrong_clock"  # a start: `started_at` of the segments is reported `seconds` too late
 
 
 @dataclass(slots=True)
@@ -26,7 +28,8 @@ class Fault:
         code: Twirp code of an ERROR.
         message: text of an ERROR.
         status: HTTP status of an ERROR; 0 means the code's own.
-        seconds: how long HOLD and NO_ANSWER take.
+        room: hits only calls for this room; empty hits all.
+        seconds: how long HOLD and NO_ANSWER take; the error of WRONG_CLOCK.
     """
 
     method: str
@@ -36,6 +39,7 @@ class Fault:
     message: str = "fault on demand"
     status: int = 0
     seconds: float = 3600.0
+    room: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,15 @@ class Faults:
         """Forgets every fault."""
         self.waiting.clear()
 
-    def take(self, method: str) -> Fault | None:
-        """The fault that hits this call, if any. It is used up by one."""
+    def take(self, method: str, room: str = "") -> Fault | None:
+        """The fault that hits this call, if any. It is used up by one.
+
+        Args:
+            method: what is called.
+            room: what it is called for, if it names a room.
+        """
         for fault in self.waiting:
-            if fault.method == method:
+            if fault.method == method and fault.room in ("", room):
                 fault.count -= 1
                 if fault.count <= 0:
                     self.waiting.remove(fault)

@@ -39,17 +39,22 @@ class Fleet:
     """Connected workers by id, and the choice of one for an egress."""
 
     def __init__(
-        self, running_on: Callable[[str], int], on_status: Callable[[egress.EgressInfo], None]
+        self,
+        running_on: Callable[[str], int],
+        on_status: Callable[[egress.EgressInfo], None],
+        welcome: Callable[[], dict[str, object]],
     ) -> None:
         """Makes an empty fleet.
 
         Args:
             running_on: how many egresses a worker has that have not ended.
             on_status: hears every status that a worker reports.
+            welcome: what a worker is told when it has connected.
         """
         self.links: dict[str, WorkerLink] = {}
         self._running_on = running_on
         self._on_status = on_status
+        self._welcome = welcome
         self._on_lost: list[Callable[[str], None]] = []
 
     def when_lost(self, listener: Callable[[str], None]) -> None:
@@ -76,7 +81,7 @@ class Fleet:
         hello = await socket.receive_json()
         link = WorkerLink(str(hello["worker_id"]), int(hello["capacity"]), socket)
         self.links[link.worker_id] = link
-        await link.send({"type": "welcome"})
+        await link.send({"type": "welcome", **self._welcome()})
         try:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:

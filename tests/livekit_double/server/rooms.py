@@ -32,6 +32,15 @@ class RoomEvent:
     track: models.TrackInfo | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A participant and the sources that they publish."""
+
+    room: str
+    identity: str
+    sources: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _OpenRoom:
     proto: models.Room
@@ -68,6 +77,21 @@ class Rooms:
             self.leave(name, identity, models.DisconnectReason.ROOM_DELETED)
         self._emit(RoomEventKind.ROOM_FINISHED, name)
         del self._rooms[name]
+
+    def forget(self) -> list[Publisher]:
+        """Loses every room without a word, as the death of the server does.
+
+        Returns:
+            Who published what: their clients will come back.
+        """
+        people = [
+            Publisher(name, each.identity, tuple(models.TrackSource.Name(t.source) for t in each.tracks))
+            for name, opened in self._rooms.items()
+            for each in opened.participants.values()
+            if not each.permission.recorder
+        ]
+        self._rooms.clear()
+        return people
 
     def names(self) -> list[str]:
         """The open rooms, oldest first."""

@@ -11,11 +11,13 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from livekit.protocol import egress, room
 
-from tests.livekit_double.server.egress_service import EgressService
+from tests.livekit_double.server.egress_service import START_FAULTS, EgressService
 from tests.livekit_double.server.faults import Call, CallLog, Fault, FaultKind, Faults
 from tests.livekit_double.server.room_service import RoomService
 from tests.livekit_double.server.tokens import Grants, TokenRefusedError, verify_token
 from tests.livekit_double.server.twirp import TwirpError, read_message, write_message
+
+_StartRequest = egress.TrackCompositeEgressRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class TwirpRoutes:
     ) -> None:
         self._keys = keys
         self._faults = faults
+        self._egress = egress_service
         self.log = CallLog()
         self._methods = _egress_methods(egress_service) | _room_methods(room_service)
 
@@ -63,7 +66,9 @@ class TwirpRoutes:
         as_dict = json_format.MessageToDict(message, preserving_proto_field_name=True)
         self.log.calls.append(Call(name, time.time(), as_dict))
         method.allow(grants, message)
-        fault = self._faults.take(name)
+        fault = self._faults.take(name, str(as_dict.get("room_name", "")))
+        if fault is not None and fault.kind in START_FAULTS and isinstance(message, _StartRequest):
+            return write_message(request, await self._egress.start(message, fault))
         if fault is not None and fault.kind != FaultKind.HOLD:
             return await self._fail(request, fault)
         answer = await method.call(message)

@@ -8,14 +8,23 @@ import pytest
 from livekit import api
 
 from tests.livekit_double.fixtures import QUICK, DoubleInProcess, start_double
+from tests.livekit_double.tests.receiver import Receiver
 
 # Only test_conformance_media.py looks at when segments arrive, and has a double of its own.
 IMPATIENT = replace(QUICK, arrival_lag_seconds=0.05)
 
 
 @pytest.fixture
-async def livekit_double(tmp_path: Path) -> AsyncIterator[DoubleInProcess]:
-    double = await start_double(tmp_path / "egress-tmp", IMPATIENT)
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    runner = await receiver.start()
+    yield receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def livekit_double(tmp_path: Path, receiver: Receiver) -> AsyncIterator[DoubleInProcess]:
+    double = await start_double(tmp_path / "egress-tmp", IMPATIENT, webhook_urls=(receiver.url,))
     await double.add_worker()
     yield double
     await double.stop()

@@ -1,56 +1,15 @@
 """Webhooks: who signs them, what is in them, in which order they come."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import pytest
-from aiohttp import web
 from livekit import api
 from livekit.protocol import egress
 
 from tests.livekit_double.fixtures import API_KEY, API_SECRET, QUICK, start_double
-from tests.livekit_double.tests.recordings import RECORDINGS
+from tests.livekit_double.tests.receiver import Receiver, recorded_event
 from tests.livekit_double.tests.requests import request_for
 from tests.livekit_double.tests.waiting import reaches, until
-
-
-class Receiver:
-    """Takes webhooks on a free port."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[dict[str, str], str]] = []
-        self.url = ""
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.received.append((dict(request.headers), await request.text()))
-        return web.Response()
-
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in self.received]
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    application = web.Application()
-    application.router.add_post("/", receiver.take)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    yield receiver
-    await runner.cleanup()
-
-
-def _recorded(event: str, status: str | None = None) -> dict[str, Any]:
-    for line in (RECORDINGS / "api" / "webhooks.jsonl").read_text().splitlines():
-        body: dict[str, Any] = json.loads(json.loads(line)["raw_body"])
-        if body["event"] == event and body.get("egressInfo", {}).get("status") == status:
-            return body
-    raise AssertionError(f"no recording of {event} {status}")
 
 
 def _names_of_last(receiver: Receiver) -> tuple[str, str]:
@@ -97,7 +56,7 @@ async def test_an_egress_is_told_in_the_recorded_events_and_every_event_is_signe
             for e in receiver.events()
             if e.get("egressInfo", {}).get("status") == status and e["event"] == event
         )
-        recorded = _recorded(event, status)
+        recorded = recorded_event(event, status)
         assert set(ours) == set(recorded)
         assert set(ours["egressInfo"]) == set(recorded["egressInfo"])
 

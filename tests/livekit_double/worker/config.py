@@ -29,6 +29,7 @@ class WorkerConfig:
         address: where both ports are bound.
         capacity: track composites at once.
         temporary_directory: scratch space of the handlers.
+        timing: delays; None takes those of the server.
     """
 
     api_key: str
@@ -40,7 +41,7 @@ class WorkerConfig:
     address: str
     capacity: int
     temporary_directory: Path
-    timing: Timing
+    timing: Timing | None
 
 
 def worker_config(environment: Mapping[str, str]) -> WorkerConfig:
@@ -72,11 +73,16 @@ def worker_config(environment: Mapping[str, str]) -> WorkerConfig:
     places /= float(cost.get("track_composite_cpu_cost") or _TRACK_COMPOSITE_COST)
     return WorkerConfig(
         **required,
-        worker_id=environment.get("POD_NAME") or new_identifier("NE_"),
+        worker_id=_pod_name(environment) or new_identifier("NE_"),
         health_port=int(body.get("health_port") or 0),
         prometheus_port=int(body.get("prometheus_port") or 0),
         address=environment.get("POD_IP") or "127.0.0.1",
         capacity=int(environment.get("LIVEKIT_DOUBLE_CAPACITY") or max(1, int(places))),
         temporary_directory=Path(environment.get("LIVEKIT_DOUBLE_TMP") or _TEMPORARY_DIRECTORY),
-        timing=timing_from_environment(environment),
+        timing=timing_from_environment(environment) if "LIVEKIT_DOUBLE_TIMING" in environment else None,
     )
+
+
+def _pod_name(environment: Mapping[str, str]) -> str:
+    # A pod's host name is its own name. Outside a pod, several workers share one host name.
+    return environment.get("POD_NAME") or (environment.get("HOSTNAME", "") if "POD_IP" in environment else "")

@@ -22,6 +22,7 @@ _STOPPED = "End reason: StopEgress API"
 _SOURCE_CLOSED = "End reason: Source closed"
 _PROCESS_KILLED = "End reason: Process killed"
 _FAILURE = "End reason: Failure"
+_INTERNAL_ERROR = 500
 
 
 class EgressRun:
@@ -36,6 +37,8 @@ class EgressRun:
         temporary_directory: Path,
         timing: Timing,
         report: Report,
+        clock_offset_seconds: float = 0.0,
+        on_internal_error: Callable[[], None] = lambda: None,
     ) -> None:
         """Takes an egress over.
 
@@ -46,6 +49,8 @@ class EgressRun:
             temporary_directory: scratch space.
             timing: delays.
             report: sends a changed record to the server.
+            clock_offset_seconds: error of the `started_at` that is reported for the segments.
+            on_internal_error: called when the handler has reported its failure with code 500.
         """
         self.info = egress.EgressInfo()
         self.info.CopyFrom(info)
@@ -53,6 +58,9 @@ class EgressRun:
         self._request = info.track_composite
         self._timing = timing
         self._report = report
+        self._clock_offset_ns = round(clock_offset_seconds * 1e9)
+        self._on_internal_error = on_internal_error
+        self._failure_code = 0
         self._tracks = dict(tracks)
         self._tracks_changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -89,6 +97,25 @@ class EgressRun:
     def end(self, details: str) -> None:
         """Ends as COMPLETE for another reason, such as `End reason: CPU exhausted`."""
         self._end(details)
+
+    def fail(self, error: str, error_code: int) -> None:
+        """The handler fails by itself: FAILED, and what has not been published is lost."""
+        self._failure_code = error_code
+        self._end(error)
+
+    def starve(self, *, starved: bool) -> None:
+        """The worker lacks CPU, or has it again."""
+        if self._recording is not None:
+            self._recording.starve(starved=starved)
+
+    def disturb_clock(self, *, jump_seconds: float, pace: float) -> None:
+        """The run's clock goes wrong; see `FrameClock.disturb`."""
+        if self._recording is not None:
+            self._recording.disturb_clock(jump_seconds=jump_seconds, pace=pace)
+
+    def disconnected(self) -> None:
+        """The server is away: no packets come, the tracks may still be there afterwards."""
+        self.tracks_changed(dict.fromkeys(self._tracks, False))
 
     def tracks_changed(self, tracks: Mapping[str, bool]) -> None:
         """Takes over the room's published tracks."""
@@ -132,14 +159,19 @@ class EgressRun:
             self._publication,
             video=video,
             audio=audio,
-            unpublished_flush_seconds=self._timing.unpublished_flush_seconds,
+            timing=self._timing,
             on_failure=self._media_failed,
         )
         self._recording = recording
         started_at_ns = recording.start()
         recording.set_tracks(*self._track_states())
-        await self._ended_within(self._timing.active_after_first_frame_seconds)
-        self._set_segments(started_at=started_at_ns)
+        muted = video is TrackState.SILENT
+        await self._ended_within(
+            self._timing.active_after_muted_start_seconds
+            if muted
+            else self._timing.active_after_first_frame_seconds
+        )
+        self._set_segments(started_at=started_at_ns + self._clock_offset_ns)
         await self._report_status(egress.EgressStatus.EGRESS_ACTIVE)
         reason = await self._wait_for_end()
         await self._finish(recording, reason)
@@ -176,8 +208,11 @@ class EgressRun:
 
     async def _finish(self, recording: Recording, reason: str) -> None:
         if not reason.startswith("End reason"):
+            await self.abandon()
             self.info.details = _FAILURE
-            await self._over(egress.EgressStatus.EGRESS_FAILED, error=reason, error_code=0)
+            await self._over(egress.EgressStatus.EGRESS_FAILED, error=reason, error_code=self._failure_code)
+            if self._failure_code == _INTERNAL_ERROR:
+                self._on_internal_error()
             return
         began = time.monotonic()
         self.info.details = reason
@@ -185,7 +220,9 @@ class EgressRun:
         await self._report_status(egress.EgressStatus.EGRESS_ENDING)
         duration_ns = await asyncio.to_thread(recording.finish)
         self._count_segments()
-        self._set_segments(duration=duration_ns, ended_at=recording.started_at_ns + duration_ns)
+        self._set_segments(
+            duration=duration_ns, ended_at=recording.started_at_ns + self._clock_offset_ns + duration_ns
+        )
         needed = self._timing.complete_after_ending_seconds
         if reason == _SOURCE_CLOSED:
             needed = self._timing.source_closed_complete_seconds - self._timing.source_closed_ending_seconds

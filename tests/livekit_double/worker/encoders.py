@@ -44,6 +44,8 @@ class VideoEncoder:
         """Opens the encoder."""
         self._frames_per_second = plan.frames_per_second
         self._group = plan.frames_per_second * plan.segment_seconds
+        self._first: int | None = None
+        self._next_key = 0
         context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = plan.width, plan.height, "yuv420p"
         context.time_base = VIDEO_TIME_BASE
@@ -72,13 +74,16 @@ class VideoEncoder:
 
         Args:
             picture: yuv420p, (height * 3 / 2) x width.
-            number: its position, from 0; decides its time and whether it is a key frame.
+            number: its position, from 0; decides its time and whether it is a key frame: the first one of
+                each segment length is, counted from the first frame. Numbers may be left out.
         """
+        first = self._first = number if self._first is None else self._first
         frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
         frame.time_base = VIDEO_TIME_BASE
         frame.pts = number * VIDEO_TIME_BASE.denominator // self._frames_per_second
-        if number % self._group == 0:
+        if number >= self._next_key:
             frame.pict_type = av.video.frame.PictureType.I
+            self._next_key = first + ((number - first) // self._group + 1) * self._group
         return _packets(self._context.encode(frame))
 
     def flush(self) -> list[EncodedPacket]:

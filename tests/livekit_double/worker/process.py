@@ -22,7 +22,10 @@ async def run(environment: Mapping[str, str]) -> None:
     print(f"worker {worker.config.worker_id} is up, capacity {worker.config.capacity}", flush=True)
     interrupted = asyncio.create_task(received(signal.SIGINT))
     terminated = asyncio.create_task(received(signal.SIGTERM, signal.SIGQUIT))
-    await asyncio.wait({interrupted, terminated}, return_when=asyncio.FIRST_COMPLETED)
+    gone = asyncio.create_task(worker.gone.wait())
+    await asyncio.wait({interrupted, terminated, gone}, return_when=asyncio.FIRST_COMPLETED)
+    if gone.done():
+        return
     if not interrupted.done():
         drained = asyncio.create_task(worker.drain())
         await asyncio.wait({drained, interrupted}, return_when=asyncio.FIRST_COMPLETED)

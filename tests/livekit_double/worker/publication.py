@@ -73,13 +73,19 @@ class Publication:
         self._started_monotonic = started_monotonic
         self._scratch.mkdir(parents=True, exist_ok=True)
 
-    def close_segment(self, segment: Segment) -> None:
-        """Writes a segment to the scratch directory; its final name follows one segment later."""
+    def close_segment(self, segment: Segment, late_seconds: float = 0.0) -> None:
+        """Writes a segment to the scratch directory; its final name follows one segment later.
+
+        Args:
+            segment: what to write.
+            late_seconds: how much later than its PTS say it was captured.
+        """
         temporary = self._scratch / posixpath.basename(self._final_path(segment))
         write_transport_stream(str(temporary), segment, self._plan)
         due = (
             self._started_monotonic
             + float(segment.end)
+            + late_seconds
             + self._plan.segment_seconds
             + self._timing.arrival_lag_seconds
         )

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from enum import Enum
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tests.livekit_double.marks import FrameMark, tone
+from tests.livekit_double.timing import Timing
 from tests.livekit_double.worker.encoders import AudioEncoder, VideoEncoder
 from tests.livekit_double.worker.encoding_plan import EncodingPlan
+from tests.livekit_double.worker.frame_clock import FrameClock
 from tests.livekit_double.worker.picture import Camera
 from tests.livekit_double.worker.publication import Publication
 from tests.livekit_double.worker.segments import Cutter, Segment
+from tests.livekit_double.worker.starvation import Starvation
 
 _NANOSECONDS = 1_000_000_000
 _MILLISECOND_NS = 1_000_000
@@ -36,7 +42,7 @@ class Recording:
         *,
         video: TrackState,
         audio: TrackState,
-        unpublished_flush_seconds: float,
+        timing: Timing,
         on_failure: Callable[[OSError], None],
     ) -> None:
         """Opens the encoders.
@@ -46,14 +52,21 @@ class Recording:
             publication: where segments go.
             video: state of the video track at the start.
             audio: state of the audio track at the start.
-            unpublished_flush_seconds: how long after the end of the video what is closed gets published.
+            timing: delays.
             on_failure: called from the thread when a file cannot be written; the recording is over then.
         """
         self._plan = plan
         self._publication = publication
         self._video_state = video
         self._audio_state = audio
-        self._flush_seconds = unpublished_flush_seconds
+        self._timing = timing
+        self._clock = FrameClock(plan.frames_per_second)
+        self._starvation = Starvation(plan)
+        # No picture is encoded before this frame; a muted video starts late, and an unmute leaves a gap.
+        self._pictures_from = 0
+        if video is TrackState.SILENT:
+            self._pictures_from = round(timing.muted_start_video_lag_seconds * plan.frames_per_second)
+        self._shown = video
         self._on_failure = on_failure
         self._camera = Camera(plan.width, plan.height)
         self._video = VideoEncoder(plan) if video is not TrackState.ABSENT else None
@@ -70,6 +83,7 @@ class Recording:
         """Captures the first frame now; returns its wall clock in nanoseconds."""
         self.started_at_ns = time.time_ns()
         self._monotonic_start = time.monotonic()
+        self._clock.start(self._monotonic_start)
         self._publication.begin(self.started_at_ns, self._monotonic_start)
         self._thread.start()
         return self.started_at_ns
@@ -78,6 +92,14 @@ class Recording:
         """Takes over what the room says; holds from the next frame on."""
         self._video_state = self._video_state if self._video_state is TrackState.ABSENT else video
         self._audio_state = self._audio_state if self._audio_state is TrackState.ABSENT else audio
+
+    def starve(self, *, starved: bool) -> None:
+        """Takes the CPU away, or gives it back."""
+        self._starvation.on = starved
+
+    def disturb_clock(self, *, jump_seconds: float, pace: float) -> None:
+        """Makes the run's clock wrong from the next frame on; see `FrameClock.disturb`."""
+        self._clock.disturb(self._frames, jump_seconds=jump_seconds, pace=pace)
 
     def finish(self) -> int:
         """Ends regularly: everything reaches its final name. Blocks until that is done.
@@ -103,22 +125,20 @@ class Recording:
                 self._step()
             if not self._killed:
                 self._flush_encoders()
-                for segment in self._cutter.finish():
-                    self._publication.close_segment(segment)
+                self._close(self._cutter.finish())
                 self._publication.finish()
         except OSError as error:
             self._publication.discard()
             self._on_failure(error)
 
     def _seconds_to_next_step(self) -> float:
-        frame_due = self._monotonic_start + self._frames / self._plan.frames_per_second
-        return max(0.0, min(frame_due, self._publication.next_due()) - time.monotonic())
+        return max(0.0, min(self._clock.due(self._frames), self._publication.next_due()) - time.monotonic())
 
     def _step(self) -> None:
         now = time.monotonic()
         if now >= self._publication.next_due():
             self._publication.publish_next()
-        if now >= self._monotonic_start + self._frames / self._plan.frames_per_second:
+        if now >= self._clock.due(self._frames):
             self._capture()
 
     def _capture(self) -> None:
@@ -131,31 +151,40 @@ class Recording:
         if self._video_state is TrackState.GONE:
             self._end_video(self._video)
             return
-        if self._video_state is TrackState.FLOWING:
-            picture = self._camera.frame(FrameMark(number, self._captured_at_ms(number)))
-        else:
-            picture = self._camera.black()
-        self._close(self._cutter.add_video(self._video.encode(picture, number)))
+        if self._video_state is TrackState.FLOWING and self._shown is TrackState.SILENT:
+            gap = round(self._timing.unmute_gap_seconds * self._plan.frames_per_second)
+            self._pictures_from = max(self._pictures_from, number + gap - 1)
+        self._shown = self._video_state
+        if number >= self._pictures_from:
+            self._close(self._cutter.add_video(self._video.encode(self._picture(number), number)))
+
+    def _picture(self, number: int) -> NDArray[np.uint8]:
+        if self._shown is not TrackState.FLOWING:
+            return self._camera.black()
+        seen = self._starvation.picture_seen(number)
+        return self._camera.frame(FrameMark(seen, self._captured_at_ms(seen)))
 
     def _captured_at_ms(self, number: int) -> int:
         # The instant at which the frame was due: a late thread must not shift the camera's clock.
-        offset_ns = number * _NANOSECONDS // self._plan.frames_per_second
+        offset_ns = round(self._clock.seconds_since_start(number) * _NANOSECONDS)
         return round((self.started_at_ns + offset_ns) / _MILLISECOND_NS)
 
     def _capture_sound(self, encoder: AudioEncoder, until: Fraction) -> None:
         taken = encoder.samples_taken
         count = int(until * self._plan.audio_hz) - taken
-        start_seconds = self.started_at_ns / _NANOSECONDS + taken / self._plan.audio_hz
+        late_seconds = self._clock.late_seconds(self._frames)
+        start_seconds = self.started_at_ns / _NANOSECONDS + taken / self._plan.audio_hz + late_seconds
         samples = tone(start_seconds, count, self._plan.audio_hz)
         if self._audio_state is not TrackState.FLOWING:
             samples[:] = 0
-        self._close(self._cutter.add_audio(encoder.encode(samples)))
+        packets = self._starvation.packets_heard(encoder.encode(samples))
+        self._close(self._cutter.add_audio(packets))
 
     def _end_video(self, encoder: VideoEncoder) -> None:
         # From here on no key frame comes: no segment ever closes, and the sound piles up in the open one.
         self._close(self._cutter.add_video(encoder.flush()))
         self._video = None
-        self._publication.expedite(time.monotonic() + self._flush_seconds)
+        self._publication.expedite(time.monotonic() + self._timing.unpublished_flush_seconds)
 
     def _flush_encoders(self) -> None:
         if self._audio is not None:
@@ -165,4 +194,4 @@ class Recording:
 
     def _close(self, segments: list[Segment]) -> None:
         for segment in segments:
-            self._publication.close_segment(segment)
+            self._publication.close_segment(segment, self._clock.late_seconds(self._frames))

@@ -11,6 +11,7 @@ import jwt
 from google.protobuf import json_format
 from livekit.protocol import egress
 
+from tests.livekit_double.timing import Timing, timing_from
 from tests.livekit_double.worker.config import WorkerConfig
 from tests.livekit_double.worker.egress_run import EgressRun
 from tests.livekit_double.worker.status_pages import StatusPages
@@ -20,7 +21,11 @@ _TOKEN_SECONDS = 3600
 
 
 class Worker:
-    """An egress worker. Start it, then end it in one of four ways: stop, drain, interrupt or die."""
+    """An egress worker. Start it, then end it in one of three ways: drain, interrupt or die.
+
+    Attributes:
+        gone: set when it has left, whether told to or not.
+    """
 
     def __init__(self, config: WorkerConfig) -> None:
         self.config = config
@@ -33,6 +38,9 @@ class Worker:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connection: asyncio.Task[None] | None = None
         self._pages = StatusPages(config)
+        self._timing = config.timing or Timing()
+        self._drained_by_itself: asyncio.Task[None] | None = None
+        self.gone = asyncio.Event()
 
     async def start(self) -> Self:
         """Binds the health and metrics ports and connects, trying again until the server is there."""
@@ -55,7 +63,7 @@ class Worker:
         if self._socket is not None:
             await self._socket.send_json({"type": "draining"})
         await self._idle.wait()
-        await asyncio.sleep(self.config.timing.exit_seconds)
+        await asyncio.sleep(self._timing.exit_seconds)
         await self._leave()
 
     async def interrupt(self) -> None:
@@ -80,6 +88,7 @@ class Worker:
         for run in list(self.runs.values()):
             await run.abandon()
         await self._pages.stop()
+        self.gone.set()
 
     async def _stay_connected(self) -> None:
         async with aiohttp.ClientSession() as session:
@@ -87,6 +96,8 @@ class Worker:
                 with contextlib.suppress(aiohttp.ClientError, ConnectionError):
                     await self._serve(session)
                 self._connected.clear()
+                for run in self.runs.values():
+                    run.disconnected()
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _serve(self, session: aiohttp.ClientSession) -> None:
@@ -111,19 +122,40 @@ class Worker:
     async def _obey(self, command: dict[str, Any]) -> None:
         match command["type"]:
             case "welcome":
-                self._connected.set()
+                self._welcomed(command)
             case "start":
                 self._take(command)
-            case "stop" if run := self.runs.get(command["egress_id"]):
-                await run.stop()
-            case "end" if run := self.runs.get(command["egress_id"]):
-                run.end(command["details"])
-            case "kill_handler" if run := self.runs.get(command["egress_id"]):
-                await self._kill_handler(run)
             case "room":
                 for run in self.runs.values():
                     if run.info.room_name == command["room"]:
                         run.tracks_changed(command["tracks"])
+            case _ if told := self.runs.get(command["egress_id"]):
+                await self._obey_for(told, command)
+
+    async def _obey_for(self, run: EgressRun, command: dict[str, Any]) -> None:
+        match command["type"]:
+            case "stop":
+                await run.stop()
+            case "end":
+                run.end(command["details"])
+            case "fail":
+                run.fail(command["error"], command["error_code"])
+            case "starve":
+                run.starve(starved=command["starved"])
+            case "disturb_clock":
+                run.disturb_clock(jump_seconds=command["jump_seconds"], pace=command["pace"])
+            case "kill_handler":
+                await self._kill_handler(run)
+
+    def _welcomed(self, command: dict[str, Any]) -> None:
+        self._timing = self.config.timing or timing_from(command["timing"])
+        for run in self.runs.values():
+            run.tracks_changed(command["rooms"].get(run.info.room_name, {}))
+        self._connected.set()
+
+    def _internal_error(self) -> None:
+        """A handler failed with code 500: the real worker takes itself out of service."""
+        self._drained_by_itself = self._drained_by_itself or asyncio.create_task(self.drain())
 
     def _take(self, command: dict[str, Any]) -> None:
         info = json_format.ParseDict(command["info"], egress.EgressInfo())
@@ -132,8 +164,10 @@ class Worker:
             publisher=command["publisher"],
             tracks=command["tracks"],
             temporary_directory=self.config.temporary_directory,
-            timing=self.config.timing,
+            timing=self._timing,
             report=self._report,
+            clock_offset_seconds=command["clock_offset_seconds"],
+            on_internal_error=self._internal_error,
         )
         self.runs[info.egress_id] = run
         self._idle.clear()

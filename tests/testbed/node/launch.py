@@ -181,6 +181,9 @@ def _build(plan: dict[str, Any]) -> str:
         os.chown(directory, *plan["directories_owner"])
     for source, path, read_only in plan["binds"]:
         _bind(root, source, path, read_only=read_only)
+    for path in plan["exposed"]:
+        if not os.path.exists(_inside(root, path)):  # noqa: PTH110 - as above
+            _expose(root, path)  # a volume at /tmp hides a checkout in /tmp
     if plan["read_only_root"]:
         _seal(root, volumes={_inside(root, path) for _, path, _ in plan["binds"]})
     return root

@@ -1,0 +1,62 @@
+"""When to start, and when to wait: back-off, and no start while an egress may exist already."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from replay_operator.domain.observation import Observation, StartFailure, StartMemory
+from replay_operator.domain.status_contract import BufferState
+
+START_SETTLES = timedelta(seconds=30)
+"""A start whose answer was lost can still come true for 27 s (livekit-measured §3)."""
+
+MAX_BACKOFF = timedelta(seconds=60)
+LIST_PATIENCE = timedelta(seconds=3)
+
+STATE_OF_FAILURE = {
+    StartFailure.NO_CAPACITY: BufferState.WAITING_FOR_CAPACITY,
+    StartFailure.STORAGE: BufferState.WAITING_FOR_STORAGE,
+    StartFailure.LIVEKIT: BufferState.WAITING_FOR_LIVEKIT,
+    StartFailure.REFUSED: BufferState.REFUSED,
+    StartFailure.RUN_DIED: BufferState.RESTARTING,
+    StartFailure.SAME_WORKER: BufferState.RESTARTING,
+}
+
+
+def next_start(seen: Observation, now: datetime) -> datetime | None:
+    """Give when a start must be looked at again, or None when it may happen now.
+
+    Args:
+        seen: What was observed; its memory says what failed.
+        now: Time of the decision.
+    """
+    memory, asked_at = seen.memory, seen.livekit.asked_at
+    if memory.retry_at is not None and now < memory.retry_at:
+        return memory.retry_at
+    needed = memory.list_needed_after
+    if needed is not None and (asked_at is None or asked_at <= needed):
+        return max(now, needed) + LIST_PATIENCE
+    return None
+
+
+def after_failure(
+    memory: StartMemory, failure: StartFailure, message: str, now: datetime, *, outcome_unknown: bool
+) -> StartMemory:
+    """Remember that a start brought nothing: wait twice as long as last time, a minute at most.
+
+    Args:
+        memory: What was remembered.
+        failure: What kind of failure.
+        message: Sentence for the status.
+        now: When it failed.
+        outcome_unknown: Whether an egress may have been made all the same.
+    """
+    failures = memory.failures + 1
+    backoff = min(MAX_BACKOFF, timedelta(seconds=2 ** min(failures - 1, 6)))
+    return StartMemory(
+        failures=failures,
+        retry_at=now + backoff,
+        list_needed_after=now + START_SETTLES if outcome_unknown else now,
+        failure=failure,
+        message=message,
+    )

@@ -1,0 +1,115 @@
+"""The operator's side of the agent protocol, against an HTTP server that answers what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from replay_operator.api.agent import Policy, PolicyAck, RunFile
+from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
+from replay_operator.domain.layout import RunPath
+from tests.builders import BUFFER_UID, NAMESPACE
+from tests.testbed.ports import free_ports
+
+TOKEN = "a-token-of-the-tests"
+RUN = RunFile(room="standup", buffer="alice-screen", segment_seconds=6)
+PATH = RunPath(NAMESPACE, BUFFER_UID, "20261123T120000Z-abcdef")
+COVERAGE = '{"asOf": "2026-11-23T12:00:00Z", "complete": true, "epoch": 1, "seq": 1}'
+
+
+@dataclass
+class Answering:
+    """What the server answers next, and what it was asked."""
+
+    client: AgentClient
+    token_file: Path
+    status: int = 200
+    body: str = "{}"
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Answering]:
+    async def handle(request: web.Request) -> web.Response:
+        await request.read()
+        answering.asked.append((request.method, request.path, request.headers["Authorization"]))
+        return web.Response(status=answering.status, text=answering.body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    token_file = tmp_path / "token"
+    token_file.write_text(f"{TOKEN}\n")
+    async with aiohttp.ClientSession() as session:
+        answering = Answering(AgentClient(f"http://{host}:{port}/", token_file, session), token_file)
+        yield answering
+    await runner.cleanup()
+
+
+async def test_a_policy_that_is_taken_is_acknowledged(agent: Answering) -> None:
+    agent.body = '{"epoch": 3, "seq": 7}'
+    assert await agent.client.put_policy(Policy(epoch=3, seq=7, complete=True)) == PolicyAck(epoch=3, seq=7)
+    assert agent.asked == [("PUT", "/v1/policy", f"Bearer {TOKEN}")]
+
+
+async def test_a_policy_that_is_refused_as_old_tells_which_one_is_in_force(agent: Answering) -> None:
+    agent.status, agent.body = 409, '{"epoch": 9, "seq": 1}'
+    assert await agent.client.put_policy(Policy(epoch=3, seq=7, complete=True)) == PolicyAck(epoch=9, seq=1)
+
+
+async def test_a_run_is_named_by_its_path(agent: Answering) -> None:
+    await agent.client.put_run(PATH, RUN)
+    assert agent.asked[0][:2] == ("PUT", f"/v1/runs/{PATH.relative}")
+
+
+async def test_coverage_is_read(agent: Answering) -> None:
+    agent.body = COVERAGE
+    assert (await agent.client.coverage()).complete
+
+
+async def test_a_rotated_token_is_in_force_at_the_next_request(agent: Answering) -> None:
+    await agent.client.put_run(PATH, RUN)
+    agent.token_file.write_text("the-next-token")
+    await agent.client.put_run(PATH, RUN)
+    assert [headers for *_, headers in agent.asked] == [f"Bearer {TOKEN}", "Bearer the-next-token"]
+
+
+@pytest.mark.parametrize("status", [401, 404, 409, 500, 503])
+async def test_a_refusal_says_what_was_asked_and_never_the_token(agent: Answering, status: int) -> None:
+    agent.status, agent.body = status, "because of the test"
+    with pytest.raises(AgentUnavailable, match=f"answered {status} to PUT /v1/runs/.*because") as failed:
+        await agent.client.put_run(PATH, RUN)
+    assert TOKEN not in str(failed.value)
+
+
+@pytest.mark.parametrize("body", ["", "<html>a proxy</html>", '{"complete": true}', "[]"])
+async def test_an_answer_that_makes_no_sense_is_no_answer(agent: Answering, body: str) -> None:
+    agent.body = body
+    with pytest.raises(AgentUnavailable):
+        await agent.client.coverage()
+    with pytest.raises(AgentUnavailable):
+        await agent.client.put_policy(Policy(epoch=3, seq=7, complete=True))
+
+
+async def test_a_missing_token_file_is_an_agent_that_cannot_be_asked(agent: Answering) -> None:
+    agent.token_file.unlink()
+    with pytest.raises(AgentUnavailable):
+        await agent.client.coverage()
+    assert agent.asked == []
+
+
+async def test_a_port_where_nobody_listens_is_an_agent_that_is_away(agent: Answering) -> None:
+    (port,) = free_ports(1)
+    async with aiohttp.ClientSession() as session:
+        gone = AgentClient(f"http://127.0.0.1:{port}", agent.token_file, session)
+        with pytest.raises(AgentUnavailable, match="did not answer GET /v1/coverage"):
+            await gone.coverage()
