@@ -44,6 +44,14 @@ unit: setup ## Unit tests alone
 test: setup bed ## Every test, against real parts
 	$(PYTEST)
 
+.PHONY: chaos
+chaos: setup bed ## A storm of N faults (default 40): make chaos N=1000 SEED=7
+	REPLAY_CHAOS_FAULTS=$(or $(N),40) REPLAY_CHAOS_SEED=$(or $(SEED),1) $(PYTEST) -s tests/chaos
+
+.PHONY: bench-scale
+bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)
+	$(BIN)/python -m benchmarks.scale --buffers $(or $(BUFFERS),100,1000,5000)
+
 .PHONY: generate
 generate: setup ## Write crds/ from the models
 	$(BIN)/replay-operator crds crds

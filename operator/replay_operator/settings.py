@@ -70,6 +70,9 @@ class OperatorSettings(BaseSettings):
         Field(pattern="^[^=,]+=[^=,]+$", description="One label, name=value, that the fleet's pods carry."),
     ] = "app.kubernetes.io/name=livekit-egress"
     fleet_health_port: Annotated[int, Field(ge=1, le=65535, description="health_port of the workers.")] = 8080
+    max_buffers: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    max_buffers_per_owner: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    max_buffers_per_room: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     max_run_age_seconds: Annotated[
         int, Field(ge=300, le=86400, description="A run is handed over at this age: none lives for ever.")
     ] = 7200

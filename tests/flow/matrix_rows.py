@@ -47,7 +47,7 @@ class Row:
 
 _RESTART = "Recording → Restarting → Starting → Recording"
 _AGAIN = "Recording → Starting → Recording"
-_UNPUBLISHED = "what was not on disk yet, at most 2 × `segmentSeconds` + 0.7 s"
+_UNPUBLISHED = "what was not on disk yet, at most 2 x `segmentSeconds` + 0.7 s"
 
 SOURCE_ROWS = (
     Row(
@@ -198,7 +198,7 @@ FLEET_ROWS = (
         "ACTIVE for ever; StopEgress 408; `participant_left` of the egress after 24 s",
         "sees it by the container's end or by the files, records again",
         _RESTART,
-        _UNPUBLISHED + ", at most 2 × `segmentSeconds` + 3 s to notice, and the new start",
+        _UNPUBLISHED + ", at most 2 x `segmentSeconds` + 3 s to notice, and the new start",
         worker.worker_is_killed,
     ),
     Row(

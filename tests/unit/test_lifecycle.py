@@ -292,3 +292,12 @@ def test_a_hand_over_that_finds_no_worker_leaves_the_buffer_recording() -> None:
     failed = after_failed_start(decision, memory)
     assert failed.state is BufferState.RECORDING
     assert failed.recheck == memory.retry_at
+
+
+def test_a_buffer_beyond_the_limit_waits_and_one_that_records_goes_on() -> None:
+    decision = decide(buffer(), seen(refusal="Too many."), NOW)
+    assert (decision.state, decision.actions) == (BufferState.WAITING_FOR_ADMISSION, ())
+    assert decision.recheck is not None
+    assert decide(recorded(OLD), handing_over(OLD, covered=("r1",), refusal="Too many."), NOW).state is (
+        BufferState.RECORDING
+    )

@@ -224,3 +224,12 @@ def test_nothing_may_go_while_the_operator_is_silent_or_the_agent_is_new(
         )
         is allowed
     )
+
+
+def test_what_is_to_be_forgotten_goes_at_once_pinned_live_or_not() -> None:
+    segments = run_of("r1", start=0, lengths=[6] * 5)
+    wish = policy(pins=(pin(0, 30),)).model_copy(update={"forget_before": after(13)})
+    gone = removable_segments(wish, segments, live_runs={"r1"}, now=after(31))
+    assert [s.index for s in gone] == [0, 1, 2], "also the one that began before"
+    everything = policy().model_copy(update={"forget_before": after(1000)})
+    assert len(removable_segments(everything, segments, live_runs={"r1"}, now=after(31))) == 5

@@ -27,7 +27,8 @@ class BufferPolicy(ApiModel):
     """What to keep of one buffer.
 
     `frozen_at` is when its source went: the window then ends there and no longer moves. After `expires_at`
-    nothing is kept but pins.
+    nothing is kept but pins. What began before `forget_before` goes at once, pinned or not: somebody wants it
+    forgotten.
     """
 
     path: str
@@ -36,6 +37,7 @@ class BufferPolicy(ApiModel):
     segment_seconds: Annotated[int, Field(ge=1)]
     frozen_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
+    forget_before: AwareDatetime | None = None
     pins: tuple[Pin, ...] = ()
 
 

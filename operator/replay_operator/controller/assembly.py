@@ -12,6 +12,7 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.claims import ClaimRequest
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.cluster.jobs import JobSettings
+from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
@@ -26,6 +27,7 @@ from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.admission import Limits
 from replay_operator.domain.captures import is_finished
 from replay_operator.domain.fleet import FleetPod, WorkerView
 from replay_operator.livekit.poller import Snapshot, SnapshotPoller
@@ -184,6 +186,14 @@ def build_operator(
         rooms=rooms,
         agent=agent,
         coverage=coverage,
+        admission=AdmissionBook(
+            inbox.buffers,
+            Limits(
+                total=settings.max_buffers,
+                of_owner=settings.max_buffers_per_owner,
+                of_room=settings.max_buffers_per_room,
+            ),
+        ),
         writer=writer,
         is_listed=install.is_listed,
         clock=clock,

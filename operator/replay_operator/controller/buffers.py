@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from replay_operator.api.agent import RunFile
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
+from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
@@ -73,6 +74,7 @@ class BufferReconciler:
         rooms: RoomLookup,
         agent: AgentClient,
         coverage: CoverageWatch,
+        admission: AdmissionBook,
         writer: StatusWriter,
         is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
@@ -86,6 +88,7 @@ class BufferReconciler:
         self._rooms = rooms
         self._agent = agent
         self._coverage = coverage
+        self._admission = admission
         self._writer = writer
         self._is_listed = is_listed
         self._clock = clock
@@ -141,6 +144,7 @@ class BufferReconciler:
             doomed=frozenset(id_ for id_ in runs if self._fleet.is_doomed(id_)),
             lost=frozenset(id_ for id_ in runs if self._fleet.is_lost(id_)),
             max_run_age=self._settings.max_run_age,
+            refusal=self._admission.refusal(uid),
         )
         if not needs_source(buffer, seen, self._clock()):
             return seen

@@ -101,7 +101,9 @@ class EgressBook:
         self._started = {
             id_: (egress, at) for id_, (egress, at) in self._started.items() if at >= snapshot.asked_at
         }
-        # Kept while it ends, then forgotten: one that is still listed was not stopped and is judged anew.
+        # Kept while it ends, then forgotten: one that is listed for long was not stopped, and is judged anew.
         self._stopped = {
-            id_: at for id_, at in self._stopped.items() if snapshot.asked_at - at < STOP_SETTLES
+            id_: at
+            for id_, at in self._stopped.items()
+            if at >= snapshot.asked_at or (id_ in snapshot.egresses and snapshot.asked_at - at < STOP_SETTLES)
         }

@@ -25,6 +25,8 @@ class ObjectStore(Generic[T]):
         self._objects: dict[str, T] = {}
         self._come: set[str] = set()  # since the last complete list
         self._gone: set[str] = set()
+        self.spec_changes = 0
+        """Grows when an object comes, goes, or gets another spec; a new status alone does not count."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -55,12 +57,15 @@ class ObjectStore(Generic[T]):
             return old
         if old is None:
             self._come.add(new.metadata.uid)
+        if old is None or old.metadata.generation != new.metadata.generation:
+            self.spec_changes += 1
         self._objects[new.metadata.uid] = new
         return new
 
     def drop(self, uid: str) -> None:
         """Forget an object that was deleted."""
         self._objects.pop(uid, None)
+        self.spec_changes += 1
         self._come.discard(uid)
         self._gone.add(uid)
 
@@ -77,6 +82,7 @@ class ObjectStore(Generic[T]):
         gone = frozenset(self._objects) - listed.keys() - self._come
         for uid in gone:
             del self._objects[uid]
+            self.spec_changes += 1
         for uid in listed.keys() - self._gone:
             self.put(listed[uid])
         self._come, self._gone = set(), set()

@@ -220,6 +220,8 @@ def _without_run(buffer: ReplayBuffer, seen: Observation, now: datetime, *, died
         )
     if pair is None:
         return _source_gone(buffer, seen, now)
+    if seen.refusal is not None:
+        return Decision(BufferState.WAITING_FOR_ADMISSION, seen.refusal, recheck=now + SOURCE_LOOKUP)
     look_again = next_start(seen, now)
     if look_again is not None and seen.memory.failure is not None:
         state = STATE_OF_FAILURE[seen.memory.failure]

@@ -77,7 +77,8 @@ class Observation:
 
     `runs` names the run of each egress id; `prefix_of` gives the filename prefix of a run of this buffer.
     `workers` names the pod of each egress id, where that is known; `doomed` are the egresses whose worker is
-    told to go, `lost` those whose worker is gone. After `max_run_age` a run is renewed.
+    told to go, `lost` those whose worker is gone. After `max_run_age` a run is renewed. `refusal` says
+    why a new recording must wait for its admission.
     """
 
     livekit: LiveKitView
@@ -91,3 +92,4 @@ class Observation:
     doomed: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
     max_run_age: timedelta = timedelta(hours=2)
+    refusal: str | None = None

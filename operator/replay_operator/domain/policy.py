@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from replay_operator.api.agent import BufferPolicy, Pin, Policy
 from replay_operator.api.meta import ConditionStatus, find_condition
+from replay_operator.api.model import GROUP
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS
 from replay_operator.domain.captures import is_finished
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.status_contract import RECORDING, BufferState
+
+FORGET_ANNOTATION = f"{GROUP}/forget-before"
 
 
 def pins_of(captures: Iterable[ReplayCapture]) -> dict[str, tuple[Pin, ...]]:
@@ -58,6 +61,21 @@ def build_policy(
     return Policy(epoch=epoch, seq=0, complete=True, buffers=tuple(sorted(lines, key=lambda line: line.path)))
 
 
+def forget_before(buffer: ReplayBuffer) -> datetime | None:
+    """Give the time before which everything is to be forgotten, or None.
+
+    Args:
+        buffer: Whose annotation `replaybuffer.dev/forget-before` says so, in RFC 3339. What cannot be read
+            forgets nothing.
+    """
+    text = buffer.metadata.annotations.get(FORGET_ANNOTATION)
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
 def _line(
     buffer: ReplayBuffer, pins: dict[str, tuple[Pin, ...]], default_segment_seconds: int
 ) -> BufferPolicy:
@@ -76,6 +94,7 @@ def _line(
         or buffer.spec.segment_seconds
         or default_segment_seconds,
         frozen_at=since,
+        forget_before=forget_before(buffer),
         expires_at=since + timedelta(seconds=buffer.spec.keep_after_end_seconds) if since else None,
         pins=pins.get(path, ()),
     )

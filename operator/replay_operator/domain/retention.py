@@ -40,16 +40,25 @@ def removable_segments(
         live_runs: Names of the runs that are still written.
         now: Time of the decision.
     """
+    forgotten = _to_forget(policy, segments)
+    segments = [s for s in segments if s not in forgotten]
     cutoff = window_cutoff(policy, now)
-    if all(segment.end >= cutoff for segment in segments):
+    if not forgotten and all(segment.end >= cutoff for segment in segments):
         return []
-    removable: list[StoredSegment] = []
+    removable = sorted(forgotten, key=lambda s: (s.run, s.index))
     for run, stored in _by_run(segments).items():
         kept = _pinned_positions(stored, policy.pins)
         if run in live_runs:
             kept.update(range(len(stored) - NEWEST_KEPT, len(stored)))
         removable += [s for position, s in enumerate(stored) if s.end < cutoff and position not in kept]
     return removable
+
+
+def _to_forget(policy: BufferPolicy, segments: Iterable[StoredSegment]) -> set[StoredSegment]:
+    """Privacy goes before everything: not even a pin or the newest segments of a live run are spared."""
+    if policy.forget_before is None:
+        return set()
+    return {segment for segment in segments if segment.start < policy.forget_before}
 
 
 def window_cutoff(policy: BufferPolicy, now: datetime) -> datetime:

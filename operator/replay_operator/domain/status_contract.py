@@ -42,6 +42,7 @@ class BufferState(StrEnum):
 
     STARTING = "Starting"
     WAITING_FOR_SOURCE = "WaitingForSource"
+    WAITING_FOR_ADMISSION = "WaitingForAdmission"
     WAITING_FOR_CAPACITY = "WaitingForCapacity"
     WAITING_FOR_STORAGE = "WaitingForStorage"
     WAITING_FOR_LIVEKIT = "WaitingForLiveKit"
@@ -56,6 +57,7 @@ class BufferState(StrEnum):
 BUFFER_CONTRACT: dict[BufferState, Contract] = {
     BufferState.STARTING: Contract(ready=FALSE, reconciling=True, recording=FALSE),
     BufferState.WAITING_FOR_SOURCE: Contract(ready=TRUE, recording=FALSE),
+    BufferState.WAITING_FOR_ADMISSION: Contract(ready=FALSE, reconciling=True, recording=FALSE),
     BufferState.WAITING_FOR_CAPACITY: Contract(ready=FALSE, reconciling=True, recording=FALSE),
     BufferState.WAITING_FOR_STORAGE: Contract(ready=FALSE, reconciling=True, recording=FALSE),
     BufferState.WAITING_FOR_LIVEKIT: Contract(ready=FALSE, reconciling=True, recording=FALSE),

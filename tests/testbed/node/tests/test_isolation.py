@@ -46,6 +46,19 @@ def test_an_interpreter_below_a_private_home_works_for_any_user(cluster: Cluster
     assert cluster.message("any") == "imported"
 
 
+def test_a_volume_over_the_checkout_does_not_hide_it(cluster: Cluster) -> None:
+    checkout = Path(__file__).parents[4]
+    script = "import tests.testbed; open('/dev/termination-log', 'w').write('imported')"
+    container = python(
+        "main",
+        script,
+        workingDir=str(checkout),
+        volumeMounts=[{"name": "scratch", "mountPath": str(checkout.parent)}],
+    )
+    cluster.pod("hidden", container, volumes=[{"name": "scratch", "emptyDir": {}}])
+    assert cluster.message("hidden") == "imported"
+
+
 def test_what_a_container_writes_does_not_reach_the_host(cluster: Cluster) -> None:
     name = f"standin-{cluster.namespace}"
     script = f"for at in / /tmp /run; do echo x > $at/{name} && echo $at >> /dev/termination-log; done"

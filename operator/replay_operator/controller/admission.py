@@ -1,0 +1,30 @@
+"""Which buffers wait for admission, computed anew only when buffers come, go or change their spec."""
+
+from __future__ import annotations
+
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.controller.store import ObjectStore
+from replay_operator.domain.admission import Limits, refusals
+
+
+class AdmissionBook:
+    """Answers for one buffer at a time without looking at all of them each time."""
+
+    def __init__(self, buffers: ObjectStore[ReplayBuffer], limits: Limits) -> None:
+        self._buffers = buffers
+        self._limits = limits
+        self._seen = -1
+        self._waiting: dict[str, str] = {}
+
+    def refusal(self, uid: str) -> str | None:
+        """Say why a buffer must wait, or None when it may record.
+
+        Args:
+            uid: The buffer's uid.
+        """
+        if self._limits.none_set:
+            return None
+        if self._seen != self._buffers.spec_changes:
+            self._seen = self._buffers.spec_changes
+            self._waiting = refusals(self._buffers, self._limits)
+        return self._waiting.get(uid)
