@@ -60,9 +60,7 @@ def video_is_published_again(stage: Stage) -> None:
     stage.admin.post("rooms/republished/participants/alice/tracks", {"source": "SCREEN_SHARE"})
     again = subject.wait_for_another_run(without["egress"]["id"])
     assert again["tracks"]["video"] == subject.track("SCREEN_SHARE")
-    stage.stack.wait_for(
-        "republished: one egress", lambda: subject.running() == [subject.egress_id], seconds=30
-    )
+    stage.wait_for("republished: one egress", lambda: subject.running() == [subject.egress_id])
 
 
 def publisher_leaves_and_returns(stage: Stage) -> None:
@@ -100,7 +98,7 @@ def fixed_track_is_unknown(stage: Stage) -> None:
     def failed() -> bool:
         return [e["status"] for e in subject.records()].count("EGRESS_FAILED") >= 2
 
-    stage.stack.wait_for("unknown-track: a second try", failed, seconds=60)
+    stage.wait_for("unknown-track: a second try", failed)
     assert "track TR_VCunknown not found" in {e["error"] for e in subject.records()}
     assert {reason_of(s) for s in stage.watch.said(subject.name)} == {"Starting"}
 
@@ -119,10 +117,8 @@ def _records_through_a_mute(subject: Subject, source: str) -> None:
 
 def _two_more_segments(subject: Subject) -> None:
     last = subject.runs()[-1].last_index
-    subject.stage.stack.wait_for(
-        f"{subject.name}: two more segments",
-        lambda: subject.runs()[-1].last_index >= last + 2,
-        seconds=60,
+    subject.stage.wait_for(
+        f"{subject.name}: two more segments", lambda: subject.runs()[-1].last_index >= last + 2
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import threading
 import time
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from replay_operator.api.agent import RunCoverage
+from replay_operator.api.agent import Coverage, RunCoverage
 from tests.stack.stack import Stack
 
 T = TypeVar("T")
@@ -25,6 +27,7 @@ SEGMENT_SECONDS = 2
 # As small as the double can draw its marks into: a dozen of them are encoded at once.
 TINY = {"advanced": {"width": 160, "height": 96, "framerate": 5, "videoKbps": 50, "audioKbps": 64}}
 PATIENCE_SECONDS = 90.0
+LOOK_SECONDS = 0.5
 _ONE_LINE = 'jsonpath={.metadata.name}{"\\t"}{.status}{"\\n"}'
 _OVER = frozenset({"EGRESS_COMPLETE", "EGRESS_FAILED", "EGRESS_ABORTED"})
 
@@ -41,6 +44,7 @@ class StatusWatch:
         self._process = process
         self._said: defaultdict[str, list[Status]] = defaultdict(list)
         self._news = threading.Condition()
+        self._closed = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -61,12 +65,23 @@ class StatusWatch:
         deadline = time.monotonic() + seconds
         with self._news:
             while (found := look(self._said[name])) is None:
+                self._check_open()
                 if not self._news.wait(deadline - time.monotonic()):
                     said = [(reason_of(s), _message_of(s)) for s in self._said[name]]
                     raise AssertionError(
                         f"{name}: {what} did not happen within {seconds:.0f} s; it said {said}"
                     )
         return found
+
+    def pause(self) -> None:
+        """Waits a moment between two looks at something that is no status."""
+        with self._news:
+            self._check_open()
+            self._news.wait(LOOK_SECONDS)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise AssertionError("the watch has ended, and with it the play of this row")
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
@@ -75,6 +90,9 @@ class StatusWatch:
                 with self._news:
                     self._said[name].append(json.loads(text))
                     self._news.notify_all()
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
 
 
 def _message_of(status: Status) -> str:
@@ -98,7 +116,7 @@ def watched(stack: Stack, kubectl: Path) -> Iterator[StatusWatch]:
         start_new_session=True,
     ) as process:
         yield StatusWatch(process)
-        process.kill()
+        process.kill()  # ends the rows that still wait
 
 
 class Stage:
@@ -107,7 +125,32 @@ class Stage:
     def __init__(self, stack: Stack, watch: StatusWatch) -> None:
         self.stack = stack
         self.watch = watch
-        self.admin = stack.livekit  # each look at the property asks kubectl twice
+        # Read once: a dozen rows that each run kubectl for every look would need all CPUs.
+        self.admin = stack.livekit
+        self._agent = f"http://{stack.address('replay-agent')}:8480/v1/coverage"
+        secret = stack.get("secret", "replay-operator-agent") or {}
+        self._token = base64.b64decode(secret["data"]["token"]).decode()
+
+    def coverage(self) -> Coverage:
+        """What lies on the buffer volume."""
+        request = urllib.request.Request(self._agent, headers={"Authorization": f"Bearer {self._token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return Coverage.model_validate_json(answer.read())
+
+    def wait_for(self, what: str, look: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:
+        """Looks until there is something.
+
+        Args:
+            what: named in the failure.
+            look: gives what is wanted, or None or False while it is not there.
+            seconds: at most how long.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
+            self.watch.pause()
+        return found
 
     def open_room(self, name: str, sources: Sequence[str] = ("SCREEN_SHARE", "MICROPHONE")) -> None:
         """Lets alice join a room and publish."""
@@ -213,7 +256,7 @@ class Subject:
     def runs(self) -> list[RunCoverage]:
         """What lies on disk of it, oldest run first."""
         path = self.status["storage"]["path"]
-        found = [run for b in self.stage.stack.coverage().buffers if b.path == path for run in b.runs]
+        found = [run for b in self.stage.coverage().buffers if b.path == path for run in b.runs]
         return sorted(found, key=lambda run: run.oldest)
 
     def wait_for_coverage_of(self, instant: datetime) -> list[RunCoverage]:
@@ -223,7 +266,7 @@ class Subject:
             runs = self.runs()
             return runs if any(run.oldest <= instant <= run.newest for run in runs) else None
 
-        return self.stage.stack.wait_for(f"{self.name}: media of {instant}", look, seconds=PATIENCE_SECONDS)
+        return self.stage.wait_for(f"{self.name}: media of {instant}", look)
 
 
 def first_second(status: Status) -> datetime:

@@ -29,9 +29,7 @@ def worker_is_starved(stage: Stage) -> None:
     before = subject.egress_id
     stage.admin.post(f"egress/{before}/starve", {"starved": True})
     last = subject.runs()[-1].last_index
-    stage.stack.wait_for(
-        "starved: four more segments", lambda: subject.runs()[-1].last_index >= last + 4, seconds=60
-    )
+    stage.wait_for("starved: four more segments", lambda: subject.runs()[-1].last_index >= last + 4)
     assert subject.reasons()[-2:] == ["Starting", "Recording"]
     assert subject.running() == [before]
 
@@ -57,7 +55,7 @@ def clock_of_a_run_jumps(stage: Stage) -> None:
 def no_worker_runs(stage: Stage) -> None:
     """To be played first: a worker that records would drain and stay."""
     stage.stack.kubectl("scale", "deployment", FLEET, "--replicas=0")
-    stage.stack.wait_for("no worker", lambda: not stage.admin.get("workers"), seconds=60)
+    stage.wait_for("no worker", lambda: not stage.admin.get("workers"))
     stage.open_room("no-worker")
     subject = stage.buffer("no-worker")
     waiting = subject.wait_for("WaitingForCapacity")
@@ -70,7 +68,7 @@ def no_worker_runs(stage: Stage) -> None:
 
 
 def all_workers_are_full(stage: Stage) -> None:
-    stage.stack.wait_for("two workers", lambda: len(stage.admin.get("workers")) == 2, seconds=60)
+    stage.wait_for("two workers", lambda: len(stage.admin.get("workers")) == 2)
     workers = stage.admin.get("workers")
     for worker in workers:
         stage.admin.post(f"workers/{worker['worker_id']}/capacity", {"capacity": 0})
@@ -104,9 +102,7 @@ def handler_fails_and_its_worker_leaves(stage: Stage) -> None:
     failure = {"error": "pipeline frozen", "error_code": 500}
     before = _recorded_again(subject, lambda id_: stage.admin.post(f"egress/{id_}/fail", failure))
     assert subject.record(before)["error_code"] == 500
-    stage.stack.wait_for(
-        f"the end of {pod}'s worker", lambda: _pid(stage, pod) not in (pid, None), seconds=60
-    )
+    stage.wait_for(f"the end of {pod}'s worker", lambda: _pid(stage, pod) not in (pid, None))
 
 
 def worker_pod_is_deleted(stage: Stage) -> None:
@@ -114,11 +110,11 @@ def worker_pod_is_deleted(stage: Stage) -> None:
     before, mark = subject.status, subject.count()
     pod = _pod_of(stage, before["egress"]["id"])
     stage.stack.kubectl("delete", "pod", pod, "--wait=false")
-    after = subject.wait_for_another_run(before["egress"]["id"], seconds=60)
+    after = subject.wait_for_another_run(before["egress"]["id"])
     assert subject.reasons(mark) == ["Recording"], "a user notices nothing"
     runs = subject.wait_for_coverage_of(first_second(after))
     assert holes(runs) == []
-    stage.stack.wait_for("the pod's end", lambda: stage.stack.get("pod", pod) is None, seconds=60)
+    stage.wait_for("the pod's end", lambda: stage.stack.get("pod", pod) is None)
     assert subject.running() == [subject.egress_id]
 
 

@@ -47,10 +47,9 @@ def played(
         plane = resources.enter_context(ControlPlane(control_plane_binaries))
         node = resources.enter_context(NodeStandIn(plane.kubeconfig, directory, stack_images()))
         stacks = [_installed(plane, node, name) for name in ("recordings", "fleet")]
-        stages = [_ready_stage(stack, kubectl, resources) for stack in stacks]
-        # Entered last, so that on the way out the rows end before what they play on.
+        # Entered before the watches: on the way out they end first, and with them the rows that still wait.
         threads = resources.enter_context(ThreadPoolExecutor(len(ROWS)))
-        recordings, fleet = stages
+        recordings, fleet = [_ready_stage(stack, kubectl, resources) for stack in stacks]
         _make_room(recordings)
         results: Played = {
             row.name: threads.submit(row.play, recordings) for row in SOURCE_ROWS + EGRESS_ROWS
@@ -75,7 +74,7 @@ def _ready_stage(stack: Stack, kubectl: Path, resources: ExitStack) -> Stage:
 
 def _make_room(stage: Stage) -> None:
     """Lets every row of an install record at once: the point is not where."""
-    stage.stack.wait_for("two workers", lambda: len(stage.admin.get("workers")) == 2, seconds=60)
+    stage.wait_for("two workers", lambda: len(stage.admin.get("workers")) == 2)
     for worker in stage.admin.get("workers"):
         stage.admin.post(f"workers/{worker['worker_id']}/capacity", {"capacity": 2 * len(ROWS)})
 
@@ -90,7 +89,7 @@ def _play_in_turn(rows: Sequence[Row], stage: Stage, results: Played) -> None:
             results[row.name].set_result(None)
         # The next row finds an idle fleet.
         stage.stack.kubectl("delete", "rb", "--all", "--wait=true")
-        stage.stack.wait_for("an idle fleet", lambda: _is_idle(stage), seconds=60)
+        stage.wait_for("an idle fleet", lambda: _is_idle(stage))
 
 
 def _is_idle(stage: Stage) -> bool:

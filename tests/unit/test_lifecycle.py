@@ -21,6 +21,7 @@ from replay_operator.domain.observation import (
     StartFailure,
     StartMemory,
 )
+from replay_operator.domain.renewal import DRIFT_MIN_AGE
 from replay_operator.domain.starts import after_failure
 from replay_operator.domain.status_contract import BufferState
 from tests.builders import BUFFER_UID, NAMESPACE, NOW, at, buffer, egress, run_coverage
@@ -301,3 +302,26 @@ def test_a_buffer_beyond_the_limit_waits_and_one_that_records_goes_on() -> None:
     assert decide(recorded(OLD), handing_over(OLD, covered=("r1",), refusal="Too many."), NOW).state is (
         BufferState.RECORDING
     )
+
+
+def test_a_run_whose_clock_drifts_is_handed_over_once_it_is_old_enough() -> None:
+    def drifting(age: timedelta, late: float) -> Observation:
+        old = egress(started=-age.total_seconds())
+        run = run_coverage(newest=-7 - late, arrived=-1)
+        return seen(
+            livekit=replace(LISTED, egresses=(old,)), coverage=CoverageView(runs={"r1": run}, known=True)
+        )
+
+    assert actions(decide(buffer(), drifting(DRIFT_MIN_AGE, 4), NOW)) == [("start", "TR_VC1")]
+    assert actions(decide(buffer(), drifting(DRIFT_MIN_AGE, 2), NOW)) == []
+    assert actions(decide(buffer(), drifting(DRIFT_MIN_AGE, -2), NOW)) == [("start", "TR_VC1")]
+    assert actions(decide(buffer(), drifting(DRIFT_MIN_AGE - timedelta(seconds=1), 4), NOW)) == []
+
+
+def test_when_many_runs_fall_silent_at_once_nothing_is_touched() -> None:
+    silent = CoverageView(runs={"r1": run_coverage(arrived=-100)}, known=True)
+    view = replace(LISTED, egresses=(egress(started=-300),))
+    held = seen(livekit=view, coverage=silent, may_restart=lambda: False)
+    decision = decide(buffer(), held, NOW)
+    assert (decision.state, decision.actions) == (BufferState.UNCERTAIN, ())
+    assert decision.recheck is not None

@@ -17,6 +17,7 @@ from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.breaker import Breaker
 from replay_operator.domain.buffer_status import buffer_status
 from replay_operator.domain.egress import Egress, EgressState, StartRequest
 from replay_operator.domain.layout import RunPath, buffer_path, run_name
@@ -92,6 +93,7 @@ class BufferReconciler:
         self._writer = writer
         self._is_listed = is_listed
         self._clock = clock
+        self._breaker = Breaker()
         self._memories: dict[str, StartMemory] = {}
         self._told: dict[str, int] = {}
 
@@ -145,6 +147,9 @@ class BufferReconciler:
             lost=frozenset(id_ for id_ in runs if self._fleet.is_lost(id_)),
             max_run_age=self._settings.max_run_age,
             refusal=self._admission.refusal(uid),
+            may_restart=lambda: self._breaker.allow(
+                uid, runs=len(self._egresses.all_buffers()), now=self._clock()
+            ),
         )
         if not needs_source(buffer, seen, self._clock()):
             return seen

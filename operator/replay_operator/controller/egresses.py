@@ -27,15 +27,21 @@ class EgressBook:
         self._namespace = namespace
         self._root = root
         self._snapshot = snapshot
-        self._started: dict[str, tuple[Egress, datetime]] = {}
+        self._started: dict[str, dict[str, tuple[Egress, datetime]]] = {}  # by buffer, then by egress
         self._stopped: dict[str, datetime] = {}
         self._by_buffer: dict[str, tuple[Egress, ...]] = {}
+        self._buffer_of: dict[str, str] = {}
+        # Taking a prefix apart costs more than all the rest of a look, and every look needs it.
+        self._runs: dict[str, RunPath | None] = {}
         self._indexed = -1
 
     def run_of(self, egress: Egress) -> RunPath | None:
         """Give the run that an egress writes, or None when it is not one of this install's."""
-        path = parse_filename_prefix(egress.filename_prefix, self._root)
-        return path if path is not None and path.namespace == self._namespace else None
+        prefix = egress.filename_prefix
+        if prefix not in self._runs:
+            path = parse_filename_prefix(prefix, self._root)
+            self._runs[prefix] = path if path is not None and path.namespace == self._namespace else None
+        return self._runs[prefix]
 
     def view(self, buffer_uid: str) -> LiveKitView:
         """Give the egresses of a buffer that still write.
@@ -46,11 +52,8 @@ class EgressBook:
         snapshot = self._snapshot()
         listed = self._by_buffer.get(buffer_uid, ())
         ids = {egress.id for egress in listed}
-        own = tuple(
-            egress
-            for egress, _ in self._started.values()
-            if egress.id not in ids and (path := self.run_of(egress)) and path.buffer_uid == buffer_uid
-        )
+        started = self._started.get(buffer_uid, {})
+        own = tuple(egress for egress, _ in started.values() if egress.id not in ids)
         writing = tuple(
             egress
             for egress in (*listed, *own)
@@ -60,13 +63,10 @@ class EgressBook:
 
     def buffers_of(self, egress_ids: frozenset[str]) -> frozenset[str]:
         """Give the buffers that egresses belong to, also those that have just vanished from the list."""
-        before = dict(self._by_buffer)
+        before = self._buffer_of
         self._index()
         return frozenset(
-            uid
-            for book in (before, self._by_buffer)
-            for uid, egresses in book.items()
-            if any(egress.id in egress_ids for egress in egresses)
+            uid for book in (before, self._buffer_of) for id_ in egress_ids if (uid := book.get(id_))
         )
 
     def all_buffers(self) -> frozenset[str]:
@@ -80,11 +80,14 @@ class EgressBook:
 
     def note_started(self, egress: Egress, now: datetime) -> None:
         """Remember our own start until a list that was asked for later tells of it."""
-        self._started[egress.id] = (egress, now)
+        path = self.run_of(egress)
+        if path is not None:
+            self._started.setdefault(path.buffer_uid, {})[egress.id] = (egress, now)
 
     def note_stopped(self, egress_id: str, now: datetime) -> None:
         """Remember our own stop, so that an older list does not bring the egress back."""
-        self._started.pop(egress_id, None)
+        for started in self._started.values():
+            started.pop(egress_id, None)
         self._stopped[egress_id] = now
 
     def _index(self) -> None:
@@ -92,16 +95,21 @@ class EgressBook:
         if snapshot.generation == self._indexed:
             return
         self._indexed = snapshot.generation
+        # Only what is listed is kept; a run that was started since is taken apart once more.
+        runs = {egress.filename_prefix: self.run_of(egress) for egress in snapshot.egresses.values()}
+        self._runs = runs
         groups: dict[str, list[Egress]] = defaultdict(list)
         for egress in snapshot.egresses.values():
-            path = self.run_of(egress)
+            path = runs[egress.filename_prefix]
             if path is not None:
                 groups[path.buffer_uid].append(egress)
         self._by_buffer = {uid: tuple(egresses) for uid, egresses in groups.items()}
+        self._buffer_of = {egress.id: uid for uid, egresses in groups.items() for egress in egresses}
         self._started = {
-            id_: (egress, at) for id_, (egress, at) in self._started.items() if at >= snapshot.asked_at
+            uid: kept
+            for uid, started in self._started.items()
+            if (kept := {id_: (e, at) for id_, (e, at) in started.items() if at >= snapshot.asked_at})
         }
-        # Kept while it ends, then forgotten: one that is listed for long was not stopped, and is judged anew.
         self._stopped = {
             id_: at
             for id_, at in self._stopped.items()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
-from replay_operator.api.meta import ObjectMeta, find_condition
+from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.api.replaycapture import ReplayCapture, ReplayCaptureStatus
 from replay_operator.cluster.events import Event, EventType, post_event
 from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.cluster.status import status_patch
-from replay_operator.controller.store import Json, ObjectStore
+from replay_operator.controller.store import ObjectStore
 from replay_operator.domain.status_contract import READY, STALLED, is_true
+
+T = TypeVar("T", ReplayBuffer, ReplayCapture)
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +43,7 @@ class StatusWriter:
         Raises:
             Conflict: The object has changed since it was read; the next reconcile looks again.
         """
-        patch = status_patch(buffer.metadata.resource_version, buffer.status, status)
-        if patch is None:
-            return buffer
-        answer = await self._patch(BUFFERS, buffer.metadata, patch)
-        await self._tell(BUFFERS, buffer, status)
-        return self._buffers.put(answer) if answer else buffer.model_copy(update={"status": status})
+        return await self._write(BUFFERS, self._buffers, buffer, status)
 
     async def write_capture(self, capture: ReplayCapture, status: ReplayCaptureStatus) -> ReplayCapture:
         """Write a capture's status if it differs; give the capture as it is then.
@@ -53,15 +51,22 @@ class StatusWriter:
         Raises:
             Conflict: The object has changed since it was read; the next reconcile looks again.
         """
-        patch = status_patch(capture.metadata.resource_version, capture.status, status)
-        if patch is None:
-            return capture
-        answer = await self._patch(CAPTURES, capture.metadata, patch)
-        await self._tell(CAPTURES, capture, status)
-        return self._captures.put(answer) if answer else capture.model_copy(update={"status": status})
+        return await self._write(CAPTURES, self._captures, capture, status)
 
-    async def _patch(self, type_: ResourceType, meta: ObjectMeta, patch: Json) -> Json | None:
-        return await self._gateway.patch_status(type_, meta.namespace, meta.name, patch)
+    async def _write(
+        self,
+        type_: ResourceType,
+        store: ObjectStore[T],
+        known: T,
+        status: ReplayBufferStatus | ReplayCaptureStatus,
+    ) -> T:
+        meta = known.metadata
+        patch = status_patch(meta.resource_version, known.status, status)
+        if patch is None:
+            return known
+        answer = await self._gateway.patch_status(type_, meta.namespace, meta.name, patch)
+        await self._tell(type_, known, status)
+        return store.put(answer) if answer else known.model_copy(update={"status": status})
 
     async def _tell(
         self,

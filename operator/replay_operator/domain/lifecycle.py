@@ -86,6 +86,8 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     if seen.livekit.asked_at is None:
         return _without_livekit(buffer, seen, now)
     judged = _judge(seen, now)
+    if judged.dead and not seen.lost.issuperset(e.id for e in judged.dead) and not seen.may_restart():
+        return _many_silent(seen, judged, now)
     stops = tuple(Stop(e, "no segment arrives any more") for e in judged.dead)
     if judged.alive:
         decision = _with_runs(buffer, seen, judged.alive, now)
@@ -106,6 +108,19 @@ def _judge(seen: Observation, now: datetime) -> _Judged:
     by_age = sorted(seen.livekit.egresses, key=lambda e: (e.started_at_ns, e.id))
     dead = tuple(e for e in by_age if health_of(e, seen, now)[0] is Health.STALE)
     return _Judged(alive=tuple(e for e in by_age if e not in dead), dead=dead)
+
+
+def _many_silent(seen: Observation, judged: _Judged, now: datetime) -> Decision:
+    """Touch nothing for a moment: so many runs fell silent at once that the cause is elsewhere."""
+    kept = judged.alive or judged.dead
+    return Decision(
+        BufferState.UNCERTAIN,
+        "Many recordings fell silent at once: one common cause is likely, so they are restarted one by one. "
+        "Check the buffer volume and the agent.",
+        current=kept[0],
+        memory=seen.memory,
+        recheck=now + STALE_SLACK,
+    )
 
 
 def _with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...], now: datetime) -> Decision:

@@ -78,7 +78,8 @@ class Observation:
     `runs` names the run of each egress id; `prefix_of` gives the filename prefix of a run of this buffer.
     `workers` names the pod of each egress id, where that is known; `doomed` are the egresses whose worker is
     told to go, `lost` those whose worker is gone. After `max_run_age` a run is renewed. `refusal` says
-    why a new recording must wait for its admission.
+    why a new recording must wait for its admission; `may_restart` whether a run that fell silent may be
+    replaced now (see `breaker`).
     """
 
     livekit: LiveKitView
@@ -93,3 +94,4 @@ class Observation:
     lost: frozenset[str] = frozenset()
     max_run_age: timedelta = timedelta(hours=2)
     refusal: str | None = None
+    may_restart: Callable[[], bool] = lambda: True

@@ -5,13 +5,23 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zlib import crc32
 
+from replay_operator.api.agent import RunCoverage
 from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import Clock
 from replay_operator.domain.egress import Egress, RecordedPair, ns_to_datetime
 from replay_operator.domain.observation import Observation
 
 SPREAD = 0.1
 """Runs that began together are renewed up to a tenth of the age apart: a hand-over of eight buffers at once
 would need eight free places (DESIGN §8)."""
+
+DRIFT_EARLY = timedelta(seconds=1)
+DRIFT_LATE = timedelta(seconds=3)
+"""A segment arrives one segment and 0.65 s after its media ended, within 18 ms (livekit-measured §2). Outside
+this band the run's clock drifts, its worker is far behind, or a node's clock is off (DESIGN §6.8)."""
+
+DRIFT_MIN_AGE = timedelta(minutes=5)
+"""A clock that is off on every worker must not cause a hand-over a minute."""
 
 
 def reason_to_renew(
@@ -28,8 +38,12 @@ def reason_to_renew(
     """
     if egress.id in seen.doomed:
         return "its worker is told to go"
-    if now - ns_to_datetime(egress.started_at_ns) >= max_age(buffer, seen.max_run_age):
+    age = now - ns_to_datetime(egress.started_at_ns)
+    if age >= max_age(buffer, seen.max_run_age):
         return "it has reached its maximum age"
+    run = seen.coverage.runs.get(seen.runs.get(egress.id, ""))
+    if run is not None and age >= DRIFT_MIN_AGE and drifts(run, seen.segment_seconds):
+        return "its clock drifts"
     if wanted is not None and wanted != RecordedPair(video=egress.video_track, audio=egress.audio_track):
         return "its source publishes other tracks now"
     return None
@@ -44,3 +58,16 @@ def max_age(buffer: ReplayBuffer, age: timedelta) -> timedelta:
     """
     share = (crc32(buffer.metadata.uid.encode()) % 1000) / 1000
     return age * (1 - SPREAD * share)
+
+
+def drifts(run: RunCoverage, segment_seconds: int) -> bool:
+    """Tell whether a run's newest segment arrived at a time that its own clock cannot explain.
+
+    Args:
+        run: What lies on disk of it.
+        segment_seconds: Its segment length.
+    """
+    if run.clock is not Clock.STARTED_AT or run.ended:
+        return False
+    late = run.arrived_at - run.newest - timedelta(seconds=segment_seconds)
+    return not -DRIFT_EARLY <= late <= DRIFT_LATE
