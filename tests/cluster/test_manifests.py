@@ -1,6 +1,7 @@
 """manifests/ against the real API server: admission, Pod Security, rights, and whether its parts agree."""
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -173,6 +174,8 @@ def test_rights_are_enumerated_and_end_at_the_namespace(base: list[Json]) -> Non
         (Right("create", "", "persistentvolumeclaims"), True),
         (Right("delete", "", "persistentvolumeclaims"), False),
         (Right("patch", "autoscaling", "horizontalpodautoscalers"), True),
+        (Right("update", "coordination.k8s.io", "leases"), True),
+        (Right("delete", "coordination.k8s.io", "leases"), False),
         (Right("get", "", "secrets"), False),
         (Right("create", "", "pods"), False),
     ],
@@ -198,6 +201,32 @@ def test_the_operator_knows_each_of_its_settings(base: list[Json], settings: Ope
     known = {f"REPLAY_{field.upper()}" for field in type(settings).model_fields}
     assert names <= known
     assert settings.bind_address == "127.77.0.1"
+
+
+def test_each_setting_that_is_offered_in_a_comment_is_one_and_can_be_set(
+    base: list[Json], settings: OperatorSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (MANIFESTS / "base" / "settings.yaml").read_text()
+    offered = yaml.safe_load("\n".join(re.findall(r"^ +# (REPLAY_[A-Z_]+: .+)$", text, flags=re.MULTILINE)))
+    known = {f"REPLAY_{field.upper()}" for field in type(settings).model_fields}
+    assert offered.keys() <= known - find(base, "ConfigMap", "replay-operator-settings")["data"].keys()
+    for name, value in offered.items():
+        monkeypatch.setenv(name, value)
+    assert OperatorSettings().webhook_port is not None
+    assert settings.webhook_port is None, "closed unless somebody wants it"
+
+
+def test_the_operator_finds_the_workers_and_the_port_on_which_they_say_what_they_hold(
+    base: list[Json], settings: OperatorSettings
+) -> None:
+    name, _, value = settings.fleet_selector.partition("=")
+    assert find(base, "Deployment", settings.fleet)["spec"]["template"]["metadata"]["labels"][name] == value
+    others = [pod for pod in DEPLOYMENTS if pod != settings.fleet]
+    for other in others:
+        labels = find(base, "Deployment", other)["spec"]["template"]["metadata"]["labels"]
+        assert labels[name] != value
+    config = yaml.safe_load(find(base, "ConfigMap", "livekit-egress")["data"]["config.yaml"])
+    assert settings.fleet_health_port == config["health_port"]
 
 
 def test_the_agent_knows_each_of_its_settings(base: list[Json], monkeypatch: pytest.MonkeyPatch) -> None:

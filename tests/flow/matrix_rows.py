@@ -42,7 +42,8 @@ class Row:
 
     def cells(self) -> list[str]:
         """What the document shows of it."""
-        return [self.event, self.livekit, self.operator, self.status, self.lost]
+        operator = f"{self.operator} (**not yet**: {self.pending})" if self.pending else self.operator
+        return [self.event, self.livekit, operator, self.status, self.lost]
 
 
 _RESTART = "Recording → Restarting → Starting → Recording"
@@ -126,9 +127,10 @@ SOURCE_ROWS = (
         "a fixed track id that nobody publishes",
         "accepted, FAILED `track ... not found` after 32 s",
         "tries again",
-        "Starting",
+        "Starting, with LiveKit's words",
         "everything",
         source.fixed_track_is_unknown,
+        pending="an egress that failed is started again without back-off, and its error is not told",
     ),
 )
 
@@ -172,7 +174,7 @@ EGRESS_ROWS = (
         "Recording, by another egress",
         "nothing",
         worker.clock_of_a_run_jumps,
-        pending="no guard compares arrival with the clock of the run yet (DESIGN §6.8)",
+        pending="a run younger than five minutes is not judged, and a jump of less than 3 s not seen",
     ),
 )
 

@@ -28,13 +28,19 @@ SEGMENT_SECONDS = 2
 TINY = {"advanced": {"width": 160, "height": 96, "framerate": 5, "videoKbps": 50, "audioKbps": 64}}
 PATIENCE_SECONDS = 90.0
 LOOK_SECONDS = 0.5
-_ONE_LINE = 'jsonpath={.metadata.name}{"\\t"}{.status}{"\\n"}'
+# No tab: kubectl aligns columns, and would hold every line back.
+_ONE_LINE = 'jsonpath={.metadata.name}{" "}{.status}{"\\n"}'
 _OVER = frozenset({"EGRESS_COMPLETE", "EGRESS_FAILED", "EGRESS_ABORTED"})
 
 
 def reason_of(status: Status) -> str:
     """The reason that the condition Recording gives: the state of the buffer."""
     return next((c["reason"] for c in status.get("conditions", ()) if c["type"] == "Recording"), "")
+
+
+def message_of(status: Status) -> str:
+    """The sentence that goes with the reason."""
+    return next((c["message"] for c in status.get("conditions", ()) if c["type"] == "Recording"), "")
 
 
 class StatusWatch:
@@ -67,7 +73,7 @@ class StatusWatch:
             while (found := look(self._said[name])) is None:
                 self._check_open()
                 if not self._news.wait(deadline - time.monotonic()):
-                    said = [(reason_of(s), _message_of(s)) for s in self._said[name]]
+                    said = [(reason_of(s), message_of(s)) for s in self._said[name]]
                     raise AssertionError(
                         f"{name}: {what} did not happen within {seconds:.0f} s; it said {said}"
                     )
@@ -85,7 +91,7 @@ class StatusWatch:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            name, _, text = line.rstrip("\n").partition("\t")
+            name, _, text = line.rstrip("\n").partition(" ")
             if text:
                 with self._news:
                     self._said[name].append(json.loads(text))
@@ -93,10 +99,6 @@ class StatusWatch:
         with self._news:
             self._closed = True
             self._news.notify_all()
-
-
-def _message_of(status: Status) -> str:
-    return next((c["message"] for c in status.get("conditions", ()) if c["type"] == "Recording"), "")
 
 
 @contextmanager

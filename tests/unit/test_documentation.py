@@ -1,11 +1,16 @@
-"""The lists in docs/ are complete: what a user may read in a status is explained."""
+"""The lists in docs/ are complete: what a user may read in a status, set, or see measured is explained."""
 
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
+from replay_operator.agent.metrics import AgentMetrics
+from replay_operator.agent.settings import AgentSettings
 from replay_operator.api.capture_job import CaptureErrorReason
 from replay_operator.api.meta import ConditionStatus
 from replay_operator.api.replaycapture import Clock, Holes, Tail, Trim, WhenShort
@@ -16,6 +21,8 @@ from replay_operator.domain.status_contract import (
     CaptureState,
     Contract,
 )
+from replay_operator.metrics import OperatorMetrics
+from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,15 +71,106 @@ def test_each_dependency_has_its_reason_and_no_other_is_listed() -> None:
     assert set(rows("dependencies.md")) - {"package"} == names
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_what_a_document_links_to_exists(document: str) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text())
-    assert links or document == "CHANGELOG.md"
-    for link in links:
-        assert (ROOT / link).exists(), link
+def variable(model: type[BaseSettings], name: str, field: FieldInfo) -> str:
+    """The environment variable that a setting comes from."""
+    alias = field.validation_alias
+    return alias if isinstance(alias, str) else f"{model.model_config['env_prefix']}{name}".upper()
+
+
+def written_default(field: FieldInfo) -> str:
+    """A setting's default as the tables say it."""
+    if field.is_required():
+        return "required"
+    if field.default in (None, ""):
+        return "none" if field.default is None else "empty"
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+
+
+def test_each_setting_is_explained_with_its_default_and_no_other_is() -> None:
+    settings = {
+        variable(model, name, field): written_default(field)
+        for model in (OperatorSettings, LiveKitSettings, AgentSettings)
+        for name, field in model.model_fields.items()
+    }
+    explained = {
+        found.group(1): cells
+        for first, cells in rows("operations.md").items()
+        if (found := re.fullmatch(r"`([A-Z_]+)`", first))
+    }
+    assert {name: cells[0] for name, cells in explained.items()} == settings
+    assert all(meaning for _, meaning in explained.values())
+
+
+@pytest.mark.parametrize(
+    ("process", "registry"), [("operator", OperatorMetrics().registry), ("agent", AgentMetrics().registry)]
+)
+def test_each_metric_of_a_process_is_explained_and_no_other_is(
+    process: str, registry: CollectorRegistry
+) -> None:
+    served = {f.name + ("_total" if f.type == "counter" else "") for f in registry.collect()}
+    table = {first.strip("`"): cells for first, cells in rows("operations.md").items()}
+    explained = {name for name, cells in table.items() if name.startswith("replay_") and cells[0] == process}
+    assert explained == served
+
+
+def test_each_page_that_a_comment_cites_is_in_the_list_of_sources() -> None:
+    cited: set[str] = set()
+    for source in (ROOT / "operator").rglob("*.py"):
+        found = re.findall(r"\b(livekit-measured|DESIGN) §|\b([a-z]+\.md)\b", source.read_text())
+        cited |= {name for pair in found for name in pair if name}
+    named = {first.removesuffix(" §n") for first in rows("sources.md")}
+    kept = {page.name for page in (ROOT / "docs").glob("*.md")} | {"README.md"}
+    assert {"livekit-measured", "DESIGN"} <= cited
+    assert cited - kept <= named
+
+
+def test_each_folder_of_recordings_is_explained() -> None:
+    data = ROOT / "tests" / "data"
+    recorded = {path.relative_to(data) for part in data.iterdir() for path in part.iterdir()}
+    patterns = [first.strip("`") for first in rows("sources.md") if first.startswith("`")]
+    assert recorded
+    for path in recorded:
+        assert any(path.match(pattern) for pattern in patterns), path
+
+
+def test_decision_records_are_numbered_and_have_the_same_four_parts() -> None:
+    records = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
+    for record in records:
+        headings = re.findall(r"^## (.+)$", record.read_text(), flags=re.MULTILINE)
+        assert headings == ["Context", "Measurement", "Decision", "Consequence"], record.name
+
+
+PAPERS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("document", PAPERS, ids=str)
+def test_what_a_document_links_to_exists(document: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / document).read_text()):
+        assert (ROOT / document.parent / link).exists(), link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    text = (ROOT / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in text
+
+
+def test_each_folder_that_the_readme_names_exists_and_each_test_folder_is_named() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"`((?:tests|benchmarks|operator|docs|manifests|crds)/[a-z_/]*)`", text))
+    assert named
+    assert {name for name in named if not (ROOT / name).is_dir()} == set()
+    layers = {
+        f"tests/{path.name}/"
+        for path in (ROOT / "tests").iterdir()
+        if path.is_dir() and path.name[0].isalpha()
+    }
+    assert layers <= named
 
 
 def test_each_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for document in ("README.md", "CONTRIBUTING.md"):
-        assert set(re.findall(r"\bmake ([a-z]+)\b[`\s]", (ROOT / document).read_text())) <= targets
+    for document in PAPERS:
+        text = (ROOT / document).read_text()
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets, document

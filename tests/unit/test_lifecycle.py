@@ -282,7 +282,9 @@ def test_a_source_that_nobody_can_look_up_changes_nothing() -> None:
 
 def test_a_worker_that_is_gone_is_not_waited_for() -> None:
     decision = decide(recorded(OLD), handing_over(OLD, covered=("r1",), lost=frozenset({"EG_one"})), NOW)
-    assert actions(decision) == [("stop", "EG_one"), ("start", "TR_VC1")]
+    assert actions(decision) == [("start", "TR_VC1"), ("stop", "EG_one")], (
+        "LiveKit takes 3 s to refuse the stop"
+    )
     assert decision.state is BufferState.RESTARTING
 
 
@@ -325,3 +327,60 @@ def test_when_many_runs_fall_silent_at_once_nothing_is_touched() -> None:
     decision = decide(buffer(), held, NOW)
     assert (decision.state, decision.actions) == (BufferState.UNCERTAIN, ())
     assert decision.recheck is not None
+
+
+def test_the_successor_with_late_sound_is_not_taken_for_a_double() -> None:
+    wish = {"participant": {"identity": "alice", "video": "ScreenShare", "audio": "Microphone"}}
+    both = replace(NEW, audio_track="TR_AM1")
+    handover = handing_over(OLD, both, covered=("r1",), source=SourceView())
+    assert needs_source(buffer(source=wish), handover, NOW), "the old run's reason to go must stay visible"
+    pair = RecordedPair(video="TR_VC1", audio="TR_AM1")
+    looked_up = replace(handover, source=SourceView(pair=pair, known=True))
+    assert actions(decide(buffer(source=wish), looked_up, NOW)) == []
+
+
+def test_a_run_that_broke_before_its_first_segment_is_not_started_again_at_once() -> None:
+    first = decide(buffer(), seen(), NOW)
+    broke = decide(buffer(), seen(memory=first.memory), NOW)
+    assert (broke.state, broke.actions) == (BufferState.RESTARTING, ())
+    assert broke.recheck == at(1)
+    listed = LiveKitView(asked_at=at(1))
+    again = decide(buffer(), seen(memory=broke.memory, livekit=listed), at(1))
+    assert actions(again) == [("start", "TR_VC1")]
+    assert decide(buffer(), seen(memory=again.memory, livekit=listed), at(1)).recheck == at(3), (
+        "twice as long"
+    )
+
+
+def test_a_successor_that_broke_before_its_first_segment_is_not_started_again_at_once() -> None:
+    old = handing_over(OLD, covered=("r1",), doomed=frozenset({"EG_one"}))
+    first = decide(recorded(OLD), old, NOW)
+    broke = decide(recorded(OLD), replace(old, memory=first.memory), NOW)
+    assert (broke.state, broke.actions) == (BufferState.RECORDING, ())
+    assert broke.recheck == at(1)
+
+
+def test_a_suspended_buffer_is_looked_at_until_nothing_records_for_it() -> None:
+    view = replace(LISTED, egresses=(egress(),))
+    assert decide(buffer(suspend=True), seen(livekit=view), NOW).recheck is not None, "the stop may fail"
+    assert decide(buffer(suspend=True), seen(), NOW).recheck is None
+
+
+def test_an_agent_whose_word_is_old_does_not_make_a_run_look_dead() -> None:
+    limit = stale_limit(6).total_seconds()
+    old_word = CoverageView(
+        runs={"r1": run_coverage(newest=-limit - 11, arrived=-limit - 4)}, known=True, as_of=at(-9)
+    )
+    view = replace(LISTED, egresses=(egress(started=-300),))
+    decision = decide(recorded(egress(started=-300)), seen(livekit=view, coverage=old_word), NOW)
+    assert (decision.state, decision.actions) == (BufferState.RECORDING, ())
+    assert decision.recheck is not None
+    assert decision.recheck > NOW
+
+
+def test_a_dead_record_beside_a_healthy_run_does_not_ask_the_breaker() -> None:
+    limit = stale_limit(6).total_seconds()
+    runs = {"r1": run_coverage(arrived=-limit - 9), "r2": run_coverage("r2")}
+    both = replace(LISTED, egresses=(egress(started=-300), egress("EG_two", run="r2", started=-200)))
+    held = seen(livekit=both, coverage=CoverageView(runs=runs, known=True), may_restart=lambda: False)
+    assert decide(buffer(), held, NOW).state is BufferState.RECORDING

@@ -34,6 +34,7 @@ from replay_operator.domain.source import resolve
 from replay_operator.domain.starts import after_failure
 from replay_operator.livekit.errors import (
     BadEgressRequest,
+    EgressWorkerSilent,
     LiveKitError,
     LiveKitRefused,
     NoEgressCapacity,
@@ -235,9 +236,15 @@ class BufferReconciler:
         return after_failed_start(decision, memory)
 
     async def _stop(self, egress_id: str, why: str) -> None:
+        if self._egresses.is_silent(egress_id, self._clock()):
+            return
         log.info("stopping egress %s: %s", egress_id, why)
         try:
             await self._livekit.stop(egress_id)
+        except EgressWorkerSilent as error:
+            log.warning("egress %s has nobody to stop: %s", egress_id, error)
+            self._egresses.note_silent(egress_id, self._clock())
+            return
         except LiveKitError as error:
             log.warning("egress %s could not be stopped now: %s", egress_id, error)
             return
@@ -249,8 +256,15 @@ class BufferReconciler:
         self._told.pop(uid, None)
         failure: LiveKitError | None = None
         for egress in self._egresses.view(uid).egresses:
+            if self._egresses.is_silent(egress.id, self._clock()):
+                continue
             try:
                 await self._livekit.stop(egress.id)
+            except EgressWorkerSilent as error:
+                # Nobody is there to stop, and LiveKit will list it for ever; the sweep asks again later.
+                log.warning("egress %s of a deleted ReplayBuffer: %s", egress.id, error)
+                self._egresses.note_silent(egress.id, self._clock())
+                continue
             except LiveKitError as error:
                 failure = error  # the others must not wait for one that cannot be stopped
                 continue

@@ -18,7 +18,24 @@ PATIENCE = timedelta(seconds=30)
 """How long an agent may be silent before the status says so: a restarted agent has looked at its volume
 by then, and a restart must cause no write."""
 
+RESTS = 9
+"""Between two answers at least so many times what the last one took: at most a tenth of the time of agent
+and operator goes into them. The word about 5000 buffers is 1.5 MB of JSON (benchmarks/README.md)."""
+
+LONGEST_PAUSE = RECENT / 2
+"""A slow answer must not by itself make the word old."""
+
 log = logging.getLogger(__name__)
+
+
+def pause_after(took: timedelta, interval: timedelta) -> timedelta:
+    """Give how long to wait before the next question.
+
+    Args:
+        took: From the last question until its answer was taken in.
+        interval: The least wait.
+    """
+    return max(interval, min(took * RESTS, LONGEST_PAUSE))
 
 
 class CoverageWatch:
@@ -45,6 +62,7 @@ class CoverageWatch:
         self._buffers: dict[str, BufferCoverage] = {}
         self._begun = clock()
         self._known_at: datetime | None = None
+        self._as_of: datetime | None = None
         self._complete = False
 
     def of(self, path: str) -> CoverageView:
@@ -57,13 +75,16 @@ class CoverageWatch:
         known = self._complete and self._known_at is not None and now - self._known_at <= RECENT
         found = self._buffers.get(path)
         runs = {run.run: run for run in found.runs} if found else {}
-        return CoverageView(runs=runs, known=known, given_up=now - (self._known_at or self._begun) > PATIENCE)
+        given_up = now - (self._known_at or self._begun) > PATIENCE
+        return CoverageView(runs=runs, known=known, given_up=given_up, as_of=self._as_of)
 
     async def run(self) -> None:
         """Ask for ever."""
         while True:
+            asked_at = self._clock()
             await self.refresh()
-            await asyncio.sleep(self._interval.total_seconds())
+            pause = pause_after(self._clock() - asked_at, self._interval)
+            await asyncio.sleep(pause.total_seconds())
 
     async def refresh(self) -> None:
         """Ask once. An agent that is away leaves the old word, which grows too old by itself."""
@@ -86,6 +107,7 @@ class CoverageWatch:
             if became_known or _outline(news.get(path)) != _outline(self._buffers.get(path))
         }
         self._buffers, self._complete = news, coverage.complete
+        self._as_of = coverage.as_of
         if coverage.complete:
             self._known_at = self._clock()
         return frozenset(changed)

@@ -16,6 +16,9 @@ STOP_SETTLES = timedelta(seconds=40)
 frozen pipeline after 30 s (livekit-measured §2, livekit.md §2.6)."""
 
 
+SILENT_FOR = timedelta(minutes=10)
+
+
 class EgressBook:
     """Groups egresses by buffer, found by their filename prefix.
 
@@ -29,6 +32,7 @@ class EgressBook:
         self._snapshot = snapshot
         self._started: dict[str, dict[str, tuple[Egress, datetime]]] = {}  # by buffer, then by egress
         self._stopped: dict[str, datetime] = {}
+        self._silent: dict[str, datetime] = {}
         self._by_buffer: dict[str, tuple[Egress, ...]] = {}
         self._buffer_of: dict[str, str] = {}
         # Taking a prefix apart costs more than all the rest of a look, and every look needs it.
@@ -90,6 +94,15 @@ class EgressBook:
             started.pop(egress_id, None)
         self._stopped[egress_id] = now
 
+    def note_silent(self, egress_id: str, now: datetime) -> None:
+        """Remember that the worker of an egress does not answer: LiveKit lists it for ever (ibid. §3)."""
+        self._silent[egress_id] = now
+
+    def is_silent(self, egress_id: str, now: datetime) -> bool:
+        """Tell whether a stop was refused a short while ago because no worker answered; each costs 3 s."""
+        at = self._silent.get(egress_id)
+        return at is not None and now - at < SILENT_FOR
+
     def _index(self) -> None:
         snapshot = self._snapshot()
         if snapshot.generation == self._indexed:
@@ -105,6 +118,7 @@ class EgressBook:
                 groups[path.buffer_uid].append(egress)
         self._by_buffer = {uid: tuple(egresses) for uid, egresses in groups.items()}
         self._buffer_of = {egress.id: uid for uid, egresses in groups.items() for egress in egresses}
+        self._silent = {id_: at for id_, at in self._silent.items() if id_ in snapshot.egresses}
         self._started = {
             uid: kept
             for uid, started in self._started.items()

@@ -35,6 +35,7 @@ _NEEDS_WORKER = frozenset(
         BufferState.STARTING,
         BufferState.RESTARTING,
         BufferState.WAITING_FOR_CAPACITY,
+        BufferState.WAITING_FOR_STORAGE,
         BufferState.UNCERTAIN,
     }
 )

@@ -13,6 +13,8 @@ STALE_AFTER_SEGMENTS = 2
 STALE_SLACK = timedelta(seconds=3)
 """A run without a new segment for 2 x segmentSeconds + 3 s is dead (DESIGN §6.3)."""
 
+LOOK_AGAIN = timedelta(seconds=1)
+
 FIRST_SEGMENT_SLACK = timedelta(seconds=12)
 """The first segment needs 2 x segmentSeconds + 0.65 s, 10 s more on a muted start
 (livekit-measured §2, §3)."""
@@ -42,7 +44,7 @@ def run_health(
         run: What lies on disk of it.
         known: Whether the agent's word is complete and recent.
         segment_seconds: Segment length of the run.
-        now: Time of the decision.
+        now: When the agent looked.
     """
     if not known:
         return Health.UNKNOWN, now + STALE_SLACK
@@ -64,10 +66,11 @@ def health_of(egress: Egress, seen: Observation, now: datetime) -> tuple[Health,
     """
     if egress.id in seen.lost:
         return Health.STALE, now  # its worker's pod is gone: nothing will come (DESIGN §6.3)
-    return run_health(
+    health, look_again = run_health(
         egress,
         seen.coverage.runs.get(seen.runs.get(egress.id, "")),
         known=seen.coverage.known,
         segment_seconds=seen.segment_seconds,
-        now=now,
+        now=seen.coverage.as_of or now,
     )
+    return health, max(look_again, now + LOOK_AGAIN)

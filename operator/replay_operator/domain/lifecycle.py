@@ -22,8 +22,11 @@ SOURCE_LOOKUP = timedelta(seconds=5)
 """How often a room is looked up for a source that is not there; webhooks make it sooner."""
 
 HANDOVER_LOOK = timedelta(seconds=1)
+STOP_LOOK = timedelta(seconds=10)
 
 _RECORDING = "Segments arrive on the buffer volume."
+_DIED = "No segment arrived any more: recording again."
+_BROKE = "The egress ended before its first segment: see the log of the egress workers."
 _STARTING = "Egress is starting; the first segment is on its way."  # one text before and after: one write
 
 
@@ -68,8 +71,8 @@ def needs_source(buffer: ReplayBuffer, seen: Observation, now: datetime) -> bool
     alive = _judge(seen, now).alive
     if not alive:
         return True
-    newest = alive[-1]
-    return bool((wish.video and not newest.video_track) or (wish.audio and not newest.audio_track))
+    # Of all, not of the newest: in a hand-over the old run's reason to go must stay visible.
+    return any((wish.video and not e.video_track) or (wish.audio and not e.audio_track) for e in alive)
 
 
 def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
@@ -82,18 +85,25 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     """
     if buffer.metadata.deletion_timestamp is not None or buffer.spec.suspend:
         stops = tuple(Stop(e, "the buffer is suspended") for e in seen.livekit.egresses)
-        return Decision(BufferState.SUSPENDED, "Recording is suspended by spec.suspend.", stops)
+        look_again = now + STOP_LOOK if stops else None  # a stop that failed changes no list, so wakes nobody
+        message = "Recording is suspended by spec.suspend."
+        return Decision(BufferState.SUSPENDED, message, stops, recheck=look_again)
     if seen.livekit.asked_at is None:
         return _without_livekit(buffer, seen, now)
     judged = _judge(seen, now)
-    if judged.dead and not seen.lost.issuperset(e.id for e in judged.dead) and not seen.may_restart():
+    silent_only = judged.dead and not judged.alive and not seen.lost.issuperset(e.id for e in judged.dead)
+    if silent_only and not seen.may_restart():
         return _many_silent(seen, judged, now)
-    stops = tuple(Stop(e, "no segment arrives any more") for e in judged.dead)
+    silent = [e for e in judged.dead if e.id not in seen.lost]
+    lost = [e for e in judged.dead if e.id in seen.lost]
     if judged.alive:
         decision = _with_runs(buffer, seen, judged.alive, now)
     else:
         decision = _without_run(buffer, seen, now, died=bool(judged.dead))
-    return replace(decision, actions=(*stops, *decision.actions))
+    # A silent one is stopped first, to free its place. LiveKit takes 3 s to find a lost one's worker silent.
+    first = tuple(Stop(e, "no segment arrives any more") for e in silent)
+    last = tuple(Stop(e, "its worker is gone") for e in lost)
+    return replace(decision, actions=(*first, *decision.actions, *last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +176,13 @@ def _begin_handover(
     look_again = next_start(seen, now)
     if look_again is not None:
         return replace(decision, memory=seen.memory, recheck=look_again)
+    if seen.memory.begun:
+        memory = after_failure(seen.memory, StartFailure.RUN_DIED, _BROKE, now, outcome_unknown=False)
+        return replace(decision, memory=memory, recheck=memory.retry_at)
     pair, known = _wanted(buffer, seen)
     if not known or pair is None:
         pair = RecordedPair(video=keeper.video_track, audio=keeper.audio_track)
-    return replace(decision, actions=(Start(pair),), memory=seen.memory)
+    return replace(decision, actions=(Start(pair),), memory=replace(seen.memory, begun=True))
 
 
 def _with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: datetime) -> Decision:
@@ -241,11 +254,20 @@ def _without_run(buffer: ReplayBuffer, seen: Observation, now: datetime, *, died
     if look_again is not None and seen.memory.failure is not None:
         state = STATE_OF_FAILURE[seen.memory.failure]
         return Decision(state, seen.memory.message, memory=seen.memory, recheck=look_again)
-    if not died:
-        return Decision(BufferState.STARTING, _STARTING, (Start(pair),), memory=seen.memory)
-    message = "No segment arrived any more: recording again."
+    return _start(seen, pair, now, died=died)
+
+
+def _start(seen: Observation, pair: RecordedPair, now: datetime, *, died: bool) -> Decision:
+    """Start a run, at once unless the last one broke so early that the next one surely will."""
+    if not died and not seen.memory.begun:
+        memory = replace(seen.memory, begun=True)
+        return Decision(BufferState.STARTING, _STARTING, (Start(pair),), memory=memory)
+    message = _DIED if died else _BROKE
     memory = after_failure(seen.memory, StartFailure.RUN_DIED, message, now, outcome_unknown=False)
-    return Decision(BufferState.RESTARTING, message, (Start(pair),), memory=memory)
+    if died:
+        memory = replace(memory, begun=True)
+        return Decision(BufferState.RESTARTING, message, (Start(pair),), memory=memory)
+    return Decision(BufferState.RESTARTING, message, memory=memory, recheck=memory.retry_at)
 
 
 def _wanted(buffer: ReplayBuffer, seen: Observation) -> tuple[RecordedPair | None, bool]:

@@ -37,12 +37,14 @@ class CoverageView:
 
     `known` is false when the agent is away or has not seen everything yet; `given_up` when that lasts so long
     that the status must say so. Between the two, what was true before is still said: a restart of operator
-    or agent causes no write.
+    or agent causes no write. `as_of` is when the agent looked, by its own clock, as all its times are: a word
+    that is a few seconds old must not be read as silence of the runs.
     """
 
     runs: Mapping[str, RunCoverage] = field(default_factory=dict)
     known: bool = False
     given_up: bool = False
+    as_of: datetime | None = None
 
 
 class StartFailure(StrEnum):
@@ -61,12 +63,13 @@ class StartMemory:
     """What must be remembered between two decisions, and may be lost in a crash.
 
     `list_needed_after`: no start before a list that was asked later than this has been seen, because an
-    egress whose answer was lost may exist.
+    egress whose answer was lost may exist. `begun`: a start was answered, and no segment of it has been seen.
     """
 
     failures: int = 0
     retry_at: datetime | None = None
     list_needed_after: datetime | None = None
+    begun: bool = False
     failure: StartFailure | None = None
     message: str = ""
 

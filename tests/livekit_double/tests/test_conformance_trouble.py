@@ -100,7 +100,7 @@ async def test_a_restarted_server_keeps_its_records_and_ends_the_egress_as_recor
     seen_before = len(receiver.received)
     back = livekit_double.server.restart(away_seconds=0.5)
     await until(lambda: not livekit_double.workers[0].is_connected, "the worker has noticed")
-    with pytest.raises(aiohttp.ClientConnectorError):
+    with pytest.raises(aiohttp.ClientConnectionError):
         await client.egress.list_egress(egress.ListEgressRequest())
     await back
     history = StatusHistory(client, egress_id)

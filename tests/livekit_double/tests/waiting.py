@@ -23,9 +23,14 @@ async def until(condition: Callable[[], bool], what: str, seconds: float = 15.0)
 
 
 async def segments_in(directory: Path, count: int) -> list[Path]:
-    """Waits until a directory holds `count` segments; returns all of them in order."""
-    await until(lambda: len(segments_now(directory)) >= count, f"{count} segments in {directory}")
+    """Waits until `count` segments are complete, that is listed; returns all files in order."""
+    await until(lambda: _listed(directory) >= count, f"{count} segments in {directory}")
     return segments_now(directory)
+
+
+def _listed(directory: Path) -> int:
+    playlist = directory / "index.m3u8"
+    return playlist.read_text().count(".ts") if playlist.exists() else 0
 
 
 def segments_now(directory: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Faults on purpose against the whole system: a plan from a seed, what may be lost, and what must hold."""

@@ -1,0 +1,41 @@
+"""What each kind of fault has cost, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.chaos.bounds import BOUND_SECONDS
+from tests.chaos.plan import FaultKind
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One fault that came alone.
+
+    Attributes:
+        lost_seconds: Source time without a segment, of the buffer that lost most. This is what is bounded.
+        picture_seconds: Source time without a picture, of the buffer that lost most.
+        runs: Egresses that were started because of it.
+        settled_seconds: From its end until the system was calm again.
+    """
+
+    kind: FaultKind
+    lost_seconds: float
+    picture_seconds: float
+    runs: int
+    settled_seconds: float
+
+
+def table(episodes: list[Episode]) -> list[str]:
+    """Give the lines of the table.
+
+    Args:
+        episodes: In the order in which they are shown.
+    """
+    head = f"{'fault, alone':<30}{'lost s':>7}{'bound s':>8}{'no picture s':>13}{'new runs':>9}{'calm s':>7}"
+    rows = [
+        f"{e.kind:<30}{e.lost_seconds:>7.2f}{BOUND_SECONDS[e.kind]:>8.1f}{e.picture_seconds:>13.2f}"
+        f"{e.runs:>9}{e.settled_seconds:>7.1f}"
+        for e in episodes
+    ]
+    return [head, "-" * len(head), *rows]

@@ -1,0 +1,98 @@
+"""The checks of a calm system, on made-up sights: each trouble is seen, and a calm system shows none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.chaos.invariants import Seen, TrackPair, troubles
+
+PAIR = TrackPair("TR_V", "TR_A")
+
+
+def deployment(name: str, available: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": 1},
+        "status": {"availableReplicas": available},
+    }
+
+
+def buffer(*, egress: str = "EG_1", recording: str = "True", video: str = "TR_V") -> dict[str, Any]:
+    return {
+        "kind": "ReplayBuffer",
+        "metadata": {"name": "b", "uid": "u"},
+        "spec": {"room": "r"},
+        "status": {
+            "egress": {"id": egress},
+            "tracks": {"video": video, "audio": "TR_A"},
+            "conditions": [{"type": "Recording", "status": recording, "reason": "X", "message": "y"}],
+        },
+    }
+
+
+def capture(*, finished: bool) -> dict[str, Any]:
+    ready = {"type": "Ready", "status": "True" if finished else "False", "reason": "X", "message": "y"}
+    return {
+        "kind": "ReplayCapture",
+        "metadata": {"name": "c", "uid": "c-uid"},
+        "status": {"conditions": [ready]},
+    }
+
+
+def job(owner: str) -> dict[str, Any]:
+    return {"kind": "Job", "metadata": {"name": "j", "ownerReferences": [{"uid": owner}]}}
+
+
+def pod_on_its_way_out() -> dict[str, Any]:
+    return {"kind": "Pod", "metadata": {"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+DEPLOYMENTS = tuple(deployment(name) for name in ("replay-operator", "replay-agent", "livekit-egress"))
+CALM = Seen(
+    objects=(*DEPLOYMENTS, buffer(), capture(finished=True), job("c-uid")),
+    living={"EG_1": "r"},
+    published={"r": PAIR},
+    pinned=frozenset(),
+)
+
+
+def test_a_calm_system_shows_no_trouble() -> None:
+    assert troubles(CALM) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (replace(CALM, living={}), "has 0 active egresses"),
+        (replace(CALM, living={"EG_1": "r", "EG_2": "r"}), "has 2 active egresses"),
+        (replace(CALM, living={"EG_2": "r"}), "names egress EG_1, active is EG_2"),
+        (replace(CALM, living={"EG_1": "r", "EG_9": "old"}), "whose buffer was deleted"),
+        (replace(CALM, published={"r": TrackPair("TR_NEW", "TR_A")}), "published are"),
+        (replace(CALM, published={}), "has no source, but egress EG_1 runs"),
+        (replace(CALM, objects=(*DEPLOYMENTS, buffer(recording="Unknown"))), "says Recording=Unknown"),
+        (replace(CALM, objects=(*DEPLOYMENTS, buffer(), job("gone"))), "has outlived its capture"),
+        (replace(CALM, objects=(*DEPLOYMENTS, buffer(), capture(finished=False))), "is not finished"),
+        (replace(CALM, pinned=frozenset({"c-uid"})), "the agent holds segments for capture c-uid"),
+        (
+            replace(CALM, objects=(*CALM.objects, pod_on_its_way_out())),
+            "pod p was told to stop and is still there",
+        ),
+        (
+            replace(CALM, objects=(deployment("replay-agent", 0), DEPLOYMENTS[0], DEPLOYMENTS[2], buffer())),
+            "Deployment replay-agent has 0 of 1 pods",
+        ),
+    ],
+)
+def test_each_trouble_is_seen(seen: Seen, said: str) -> None:
+    found = troubles(seen)
+    assert any(said in sentence for sentence in found), found
+
+
+def test_a_pin_of_a_capture_that_is_still_cut_is_no_trouble() -> None:
+    objects = (*DEPLOYMENTS, buffer(), capture(finished=False))
+    cutting = replace(CALM, objects=objects, pinned=frozenset({"c-uid"}))
+    assert not any("holds segments" in sentence for sentence in troubles(cutting))
