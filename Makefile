@@ -40,13 +40,21 @@ lint: setup ## Style, types, import contracts, generated files
 unit: setup ## Unit tests alone
 	$(PYTEST) -q tests/unit
 
+# The storms and the status matrix take ten minutes more and have targets of their own.
+LONG := --ignore=tests/chaos/test_single_faults.py --ignore=tests/chaos/test_storms.py \
+	--ignore=tests/flow/test_status_matrix.py
+
 .PHONY: test
-test: setup bed ## Every test, against real parts
-	$(PYTEST)
+test: setup bed ## Every layer, against real parts (about 20 minutes)
+	$(PYTEST) $(LONG)
+
+.PHONY: matrix
+matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
+	$(PYTEST) tests/flow/test_status_matrix.py
 
 .PHONY: chaos
 chaos: setup bed ## A storm of N faults (default 40): make chaos N=1000 SEED=7
-	REPLAY_CHAOS_FAULTS=$(or $(N),40) REPLAY_CHAOS_SEED=$(or $(SEED),1) $(PYTEST) -s tests/chaos
+	$(PYTEST) tests/chaos --chaos-faults=$(or $(N),40) --chaos-seed=$(or $(SEED),1)
 
 .PHONY: bench-scale
 bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)

@@ -46,6 +46,20 @@ def beeps(clip: Path) -> list[float]:
     return onsets
 
 
+def dropouts(clip: Path) -> list[float]:
+    """Find where the tone is not heard for 20 ms, in seconds of the clip. Its two ends do not count."""
+    found: list[float] = []
+    heard = 0.0
+    with av.open(str(clip)) as container:
+        for frame in container.decode(audio=0):
+            loud = np.abs(frame.to_ndarray()[0]) > 0.03
+            for time in (float(frame.time or 0) + np.flatnonzero(loud) / frame.sample_rate).tolist():
+                if time - heard > 0.02 and heard > 0.05:
+                    found.append(heard)
+                heard = time
+    return found
+
+
 @dataclass(frozen=True)
 class Packets:
     """Packet times of one stream as stored, hidden ones included, in seconds."""

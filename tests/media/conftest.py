@@ -9,6 +9,7 @@ import pytest
 
 from replay_operator.api.capture_job import CaptureRequest
 from tests.media.segment_maker import RunShape, at, make_run
+from tests.media.wall_clock import SHAPES
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,30 @@ def ask(tmp_path: Path) -> RequestMaker:
         return CaptureRequest.model_validate({**fields, **more})
 
     return make
+
+
+Buffer = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def made_runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes each run once."""
+    directory = tmp_path_factory.mktemp("runs")
+
+    def make(name: str) -> Path:
+        run = directory / name.replace(" ", "-")
+        return run if run.exists() else make_run(run, SHAPES[name])
+
+    return make
+
+
+@pytest.fixture
+def buffer(tmp_path: Path, made_runs: Callable[[str], Path]) -> Buffer:
+    """Puts runs into one buffer. The names of their directories tell nothing about their order."""
+
+    def put(*names: str) -> Path:
+        for number, name in enumerate(names):
+            shutil.copytree(made_runs(name), tmp_path / "buffer" / f"run-{9 - number}")
+        return tmp_path / "buffer"
+
+    return put

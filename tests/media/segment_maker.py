@@ -1,7 +1,8 @@
 """Makes runs of MPEG-TS segments as the real egress worker writes them, with content that can be read back.
 
 The top sixteenth of each picture holds its frame number as 32 blocks, most significant bit first. The sound
-beeps for the first tenth of each second. So a decoded clip tells which instant it shows and plays.
+is a soft tone that beeps for the first tenth of each second. Both follow the wall clock, whichever run they
+are in. So a decoded clip tells which instant it shows and plays, and a dropout is heard.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from replay_operator.api.agent import RunFile
+from replay_operator.api.replaycapture import Track
 
 COUNTER_BLOCKS = 32
 STARTED_AT = datetime(2026, 11, 22, 14, 0, 0, tzinfo=UTC)
@@ -23,7 +25,12 @@ STARTED_AT = datetime(2026, 11, 22, 14, 0, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class RunShape:
-    """What a run looks like. `first_index` makes it an old run, of which only the end is left."""
+    """What a run looks like.
+
+    `first_index` makes it an old run, of which only the end is left. `starts_at_seconds` is where on the
+    wall clock it begins, a whole number of frames. The picture pauses for `pause_seconds` at
+    `pauses_at_seconds` of the run.
+    """
 
     seconds: int = 12
     segment_seconds: int = 2
@@ -35,6 +42,24 @@ class RunShape:
     one_aac_frame_per_pes: bool = True
     video_delay_seconds: int = 0
     first_index: int = 0
+    starts_at_seconds: float = 0
+    tracks: frozenset[Track] = frozenset(Track)
+    sound_delay_seconds: int = 0
+    pauses_at_seconds: int = 0
+    pause_seconds: int = 0
+    first_pid: int = 0x100
+    channels: int = 2
+
+    @property
+    def frames(self) -> int:
+        """How many pictures it has."""
+        return (self.seconds - self.pause_seconds) * self.frames_per_second
+
+    def number(self, frame: int) -> int:
+        """Give the number that is drawn on a picture: its place on the wall clock."""
+        paused = self.pause_seconds and frame >= self.pauses_at_seconds * self.frames_per_second
+        skipped = self.pause_seconds if paused else 0
+        return frame + round((self.starts_at_seconds + skipped) * self.frames_per_second)
 
 
 def at(seconds: float) -> datetime:
@@ -45,33 +70,65 @@ def at(seconds: float) -> datetime:
 def make_run(directory: Path, shape: RunShape) -> Path:
     """Encode a run with its playlists and `run.json`."""
     directory.mkdir(parents=True)
-    frames = shape.seconds * shape.frames_per_second
-    keyint = shape.segment_seconds * shape.frames_per_second
-    picture = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{shape.width}x{shape.height}"]
-    picture += ["-r", str(shape.frames_per_second), "-i", "pipe:0"]
-    sound_seconds = shape.seconds + shape.video_delay_seconds
-    beep = f"aevalsrc=sin(2*PI*880*t)*lt(mod(t\\,1)\\,0.1):s={shape.sample_rate_hz}:d={sound_seconds}"
-    x264 = ["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-bf", str(shape.b_frames)]
-    x264 += ["-x264-params", f"keyint={keyint}:min-keyint={keyint}:scenecut=0", "-pix_fmt", "yuv420p"]
-    x264 += ["-vf", f"setpts=PTS+{shape.video_delay_seconds}/TB", "-fps_mode", "passthrough"]
-    aac = ["-c:a", "aac", "-b:a", "128k", "-ac", "2"]
-    segments = ["-f", "segment", "-segment_time", str(shape.segment_seconds), "-segment_format", "mpegts"]
-    if shape.one_aac_frame_per_pes:
-        segments += ["-segment_format_options", "pes_payload_size=0"]
-    segments += ["-segment_start_number", str(shape.first_index)]
-    offset_seconds = 3600 + shape.first_index * shape.segment_seconds
-    segments += ["-output_ts_offset", str(offset_seconds), "-muxdelay", "0", "-muxpreload", "0"]
-    command = ["ffmpeg", "-nostdin", "-loglevel", "error", *picture, "-f", "lavfi", "-i", beep]
-    command += ["-map", "0:v", "-map", "1:a", *x264, *aac, *segments, str(directory / "seg_%05d.ts")]
+    inputs, outputs = _inputs(shape), list[str]()
+    if Track.VIDEO in shape.tracks:
+        outputs += ["-map", "0:v", *_x264(shape)]
+    if Track.AUDIO in shape.tracks:
+        outputs += ["-map", f"{len(inputs) - 1}:a", "-c:a", "aac", "-b:a", "128k", "-ac", str(shape.channels)]
+    command = [
+        "ffmpeg",
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        *(word for words in inputs for word in words),
+        *outputs,
+    ]
+    command += [*_segments(shape), str(directory / "seg_%05d.ts")]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
-        for number in range(frames):
-            encoder.stdin.write(draw_frame(number, shape).tobytes())
+        for frame in range(shape.frames if Track.VIDEO in shape.tracks else 0):
+            encoder.stdin.write(draw_frame(shape.number(frame), shape).tobytes())
         encoder.stdin.close()
     assert encoder.returncode == 0
     write_playlists(directory, shape, len(list(directory.glob("seg_*.ts"))))
     write_run_file(directory, shape)
     return directory
+
+
+def _inputs(shape: RunShape) -> list[list[str]]:
+    picture = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{shape.width}x{shape.height}"]
+    picture += ["-r", str(shape.frames_per_second), "-i", "pipe:0"]
+    sound = ["-itsoffset", str(shape.sound_delay_seconds), "-f", "lavfi", "-i", _sound(shape)]
+    return [picture, sound] if Track.VIDEO in shape.tracks else [["-nostdin", *sound]]
+
+
+def _x264(shape: RunShape) -> list[str]:
+    keyint = shape.segment_seconds * shape.frames_per_second
+    pause = f"gte(N\\,{shape.pauses_at_seconds * shape.frames_per_second})*{shape.pause_seconds}"
+    return [
+        *["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-bf", str(shape.b_frames)],
+        *["-x264-params", f"keyint={keyint}:min-keyint={keyint}:scenecut=0", "-pix_fmt", "yuv420p"],
+        *["-vf", f"setpts=PTS+({shape.video_delay_seconds}+{pause})/TB", "-fps_mode", "passthrough"],
+    ]
+
+
+def _sound(shape: RunShape) -> str:
+    seconds = shape.seconds + shape.video_delay_seconds - shape.sound_delay_seconds
+    wall = f"(t+{shape.starts_at_seconds + shape.sound_delay_seconds})"
+    tone = f"sin(2*PI*880*{wall})*(0.1+0.9*lt(mod({wall}\\,1)\\,0.1))"
+    return f"aevalsrc={tone}:s={shape.sample_rate_hz}:d={seconds}"
+
+
+def _segments(shape: RunShape) -> list[str]:
+    options = f"mpegts_start_pid={shape.first_pid}"
+    if shape.one_aac_frame_per_pes:
+        options += ":pes_payload_size=0"
+    offset_seconds = 3600 + shape.first_index * shape.segment_seconds
+    return [
+        *["-f", "segment", "-segment_time", str(shape.segment_seconds), "-segment_format", "mpegts"],
+        *["-segment_format_options", options, "-segment_start_number", str(shape.first_index)],
+        *["-output_ts_offset", str(offset_seconds), "-muxdelay", "0", "-muxpreload", "0"],
+    ]
 
 
 def draw_frame(number: int, shape: RunShape) -> npt.NDArray[np.uint8]:
@@ -102,7 +159,7 @@ def write_playlists(directory: Path, shape: RunShape, segments: int) -> None:
         lines = ["#EXTM3U", "#EXT-X-VERSION:4", f"#EXT-X-TARGETDURATION:{shape.segment_seconds}"]
         lines.append(f"#EXT-X-MEDIA-SEQUENCE:{first}")
         for index in range(shape.first_index + first, shape.first_index + segments):
-            moment = at(index * shape.segment_seconds + 0.8)
+            moment = at(shape.starts_at_seconds + index * shape.segment_seconds + 0.8)
             lines.append(
                 f"#EXT-X-PROGRAM-DATE-TIME:{moment:%Y-%m-%dT%H:%M:%S.}{moment.microsecond // 1000:03d}Z"
             )
@@ -116,8 +173,9 @@ def write_run_file(directory: Path, shape: RunShape) -> None:
         room="standup",
         buffer="alice-screen",
         segment_seconds=shape.segment_seconds,
-        media_started_at_ns=int(STARTED_AT.timestamp()) * 1_000_000_000,
-        video_track="TR_VCtest",
-        audio_track="TR_AMtest",
+        media_started_at_ns=int(STARTED_AT.timestamp()) * 1_000_000_000
+        + round(shape.starts_at_seconds * 1_000_000_000),
+        video_track="TR_VCtest" if Track.VIDEO in shape.tracks else None,
+        audio_track="TR_AMtest" if Track.AUDIO in shape.tracks else None,
     )
     (directory / "run.json").write_text(run_file.model_dump_json(by_alias=True))

@@ -12,7 +12,7 @@ from replay_operator.media.capture import make_clip
 from replay_operator.media.failure import CaptureFailedError
 from tests.media.clip_reader import beeps, packets, shown_frames
 from tests.media.conftest import RequestMaker
-from tests.media.segment_maker import RunShape, at, make_run, write_playlists, write_run_file
+from tests.media.segment_maker import RunShape, at, make_run, write_playlists
 
 FPS = 30
 
@@ -141,13 +141,6 @@ def test_of_several_runs_the_one_with_media_in_the_range_is_taken(run_copy: Path
     assert result.clip is not None
     assert [(h.start, h.milliseconds) for h in result.clip.holes] == [(at(55), pytest.approx(5000, abs=60))]
     assert shown_frames(place.clip)[0].number == 0
-
-
-def test_a_range_over_two_runs_is_refused_with_their_names(run_copy: Path, ask: RequestMaker) -> None:
-    write_run_file(make_run(run_copy.parent / "run-2", RunShape(seconds=4)), RunShape())
-    with pytest.raises(CaptureFailedError, match="run-1, run-2") as caught:
-        make_clip(ask(run_copy.parent, 1, 3))
-    assert caught.value.reason is CaptureErrorReason.UNSUPPORTED_LAYOUT
 
 
 def test_a_buffer_that_is_not_there_is_unreadable(tmp_path: Path, ask: RequestMaker) -> None:

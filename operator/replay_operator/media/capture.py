@@ -76,15 +76,16 @@ def plan_clip(request: CaptureRequest) -> Plan:
             CaptureErrorReason.BUFFER_UNREADABLE,
             f"cannot read a segment in {request.buffer_directory}: {error.strerror}. Check the buffer volume",
         ) from error
-    chosen = _choose(selections, request)
+    found = sorted(_with_media(selections, request), key=lambda s: s.run.media_started_at_ns)
+    reference = found[0].run
     asked = Wanted(
-        range=_interval(chosen.run, request),
+        range=_interval(reference, request),
         when_short=request.when_short,
         holes=request.holes,
         trim=request.trim,
         reaches_back=any(o <= request.start for s in selections if (o := _oldest(s)) is not None),
     )
-    return make_plan(chosen, asked)
+    return make_plan([s.on_timeline_of(reference) for s in found], asked)
 
 
 def describe_clip(plan: Plan, path: str, size_bytes: int) -> Clip:
@@ -102,8 +103,8 @@ def describe_clip(plan: Plan, path: str, size_bytes: int) -> Clip:
         start=plan.first_instant,
         end=plan.last_instant,
         segments=len(plan.segments),
-        runs=1,
-        clock=plan.run.clock,
+        runs=plan.runs,
+        clock=plan.clock,
         holes=plan.holes[:_MAX_LISTED],
         holes_omitted=max(len(plan.holes) - _MAX_LISTED, 0),
         gaps=plan.gaps[:_MAX_LISTED],
@@ -111,18 +112,11 @@ def describe_clip(plan: Plan, path: str, size_bytes: int) -> Clip:
     )
 
 
-def _choose(selections: list[Selection], request: CaptureRequest) -> Selection:
-    """Take the one run that has media in the range."""
+def _with_media(selections: list[Selection], request: CaptureRequest) -> list[Selection]:
+    """Take the runs that have media in the range."""
     found = [s for s in selections if s.segments]
-    if len(found) == 1:
-        return found[0]
     if found:
-        names = ", ".join(s.run.directory.name for s in found)
-        raise CaptureFailedError(
-            CaptureErrorReason.UNSUPPORTED_LAYOUT,
-            f"the range lies in {len(found)} runs ({names}), and joining runs is not supported yet: "
-            "ask for a range inside one of them",
-        )
+        return found
     oldest = min((o for s in selections if (o := _oldest(s)) is not None), default=None)
     reach = f"its oldest media is from {oldest.isoformat()}" if oldest else "it holds no complete segment"
     raise CaptureFailedError(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from replay_operator.api.capture_job import CaptureErrorReason
 from replay_operator.media.failure import CaptureFailedError
+from replay_operator.media.feed import feed
 from replay_operator.media.plan import Plan
 from replay_operator.media.timeline import TICKS_PER_SECOND
 
@@ -38,13 +39,13 @@ class Labels:
 
 
 def join_arguments(
-    plan: Plan, *, segment_list: str, output: Path, labels: Labels, moov_bytes: int | None
+    plan: Plan, *, source: str, output: Path, labels: Labels, moov_bytes: int | None
 ) -> list[str]:
     """Build the command that makes the clip.
 
     Args:
         plan: What to make.
-        segment_list: Path of the list for the `concatf` protocol.
+        source: The MPEG-TS to read: a list for the `concatf` protocol, or a pipe.
         output: The file to write; it is not truncated, so that preallocated blocks stay.
         labels: Title and creation time.
         moov_bytes: Room in front of the media for the index. None: the file is rewritten at the end.
@@ -56,7 +57,7 @@ def join_arguments(
     if plan.probing is not None:
         arguments += ["-analyzeduration", str(plan.probing.microseconds)]
         arguments += ["-probesize", str(plan.probing.size_bytes)]
-    arguments += ["-itsoffset", f"-{_seconds(plan.start - plan.origin)}", "-i", f"concatf:{segment_list}"]
+    arguments += ["-itsoffset", f"-{_seconds(plan.start - plan.origin)}", "-i", source]
     for track in plan.tracks:
         arguments += ["-map", f"0:i:{track.pid}"]
     arguments += ["-c", "copy"]
@@ -85,19 +86,19 @@ def join(plan: Plan, output: Path, labels: Labels, *, timeout_seconds: float) ->
     Raises:
         CaptureFailedError: JoinFailed or ArchiveFull.
     """
-    paths = [segment.file.path for segment in plan.segments]
-    _raise_open_files_limit(len(paths) + _OTHER_OPEN_FILES)
-    with _segment_list(paths) as (descriptor, list_path):
-        for moov_bytes in (plan.moov_bytes, None):
+    for moov_bytes in (plan.moov_bytes, None):
+        with _source(plan) as source:
             arguments = join_arguments(
-                plan, segment_list=list_path, output=output, labels=labels, moov_bytes=moov_bytes
+                plan, source=source.name, output=output, labels=labels, moov_bytes=moov_bytes
             )
-            result = run_ffmpeg(arguments, timeout_seconds=timeout_seconds, pass_fds=(descriptor,))
-            if MOOV_TOO_SMALL not in result.stderr:
-                _refuse_failed(result, output)
-                return
-            # Nothing of the corrupt first try may stay behind the end of the second.
-            os.truncate(output, 0)
+            result = run_ffmpeg(
+                arguments, timeout_seconds=timeout_seconds, stdin=source.stdin, pass_fds=source.pass_fds
+            )
+        if MOOV_TOO_SMALL not in result.stderr:
+            _refuse_failed(result, output)
+            return
+        # Nothing of the corrupt first try may stay behind the end of the second.
+        os.truncate(output, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,11 @@ class FfmpegResult:
 
 
 def run_ffmpeg(
-    arguments: Sequence[str], *, timeout_seconds: float, pass_fds: tuple[int, ...] = ()
+    arguments: Sequence[str],
+    *,
+    timeout_seconds: float,
+    stdin: int = subprocess.DEVNULL,
+    pass_fds: tuple[int, ...] = (),
 ) -> FfmpegResult:
     """Run ffmpeg to its end. It is killed when the time is up or when this process is interrupted.
 
@@ -124,7 +129,7 @@ def run_ffmpeg(
     try:
         done = subprocess.run(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=timeout_seconds,
@@ -161,6 +166,28 @@ def _seconds(ticks: int) -> str:
     """Write ticks as seconds with six digits, which is as fine as ffmpeg reads them."""
     microseconds = (ticks * 100 + 4) // 9
     return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where ffmpeg reads, and the descriptors that it needs for that."""
+
+    name: str
+    stdin: int = subprocess.DEVNULL
+    pass_fds: tuple[int, ...] = ()
+
+
+@contextmanager
+def _source(plan: Plan) -> Iterator[_Source]:
+    """Offer whole segments by name, which is fastest; anything else as one stream that we write."""
+    if plan.shares:
+        with feed(plan) as descriptor:
+            yield _Source("pipe:0", stdin=descriptor)
+        return
+    paths = [segment.file.path for segment in plan.segments]
+    _raise_open_files_limit(len(paths) + _OTHER_OPEN_FILES)
+    with _segment_list(paths) as (descriptor, list_path):
+        yield _Source(f"concatf:{list_path}", pass_fds=(descriptor,))
 
 
 @contextmanager

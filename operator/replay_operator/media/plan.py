@@ -10,15 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from replay_operator.api.capture_job import CaptureErrorReason
-from replay_operator.api.replaycapture import Gap, Hole, HoleReason, Holes, Track, Trim, WhenShort
+from replay_operator.api.replaycapture import Clock, Gap, Hole, Holes, Track, Trim, WhenShort
 from replay_operator.media.coverage import MissingMedia, missing_media
-from replay_operator.media.cut import Line, dts_limit, first_shown, track_lines
-from replay_operator.media.failure import CaptureFailedError
+from replay_operator.media.cut import Cut, KeptTrack, Share, cut_run, splice_runs
+from replay_operator.media.formats import Part, part_that_holds_the_end
+from replay_operator.media.refusals import no_media, refuse_format_change_inside, refuse_holes, refuse_short
 from replay_operator.media.runs import Run
 from replay_operator.media.selection import ScannedSegment, Selection
-from replay_operator.media.timeline import MIN_PAUSE_TICKS, TICKS_PER_SECOND, Interval
-from replay_operator.media.ts_probe import TrackScan
+from replay_operator.media.timeline import (
+    MIN_PAUSE_TICKS,
+    TICKS_PER_SECOND,
+    Interval,
+    common,
+    milliseconds,
+)
 
 _MOOV_BASE_BYTES = 8 * 1024
 _MOOV_BYTES_PER_PACKET = {Track.VIDEO: 40, Track.AUDIO: 32}
@@ -28,13 +33,15 @@ _DEFAULT_PROBE_TICKS = 2 * TICKS_PER_SECOND
 _DEFAULT_PROBE_BYTES = 2_000_000
 """A track that starts within these is found by ffmpeg's default probing (5 s, 5 MB) with room to spare."""
 
+_CLOCKS_BEST_FIRST = tuple(Clock)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of one run.
+    """What is asked of a buffer.
 
-    `reaches_back` says that the buffer has media before the range in another run, so that a missing
-    start is a hole and not the end of the buffer.
+    `range` lies on the timeline of the first run. `reaches_back` says that the buffer has media before
+    the range in another run, so that a missing start is a hole and not the end of the buffer.
     """
 
     range: Interval
@@ -49,6 +56,7 @@ class TrackPlan:
     """One track of the clip.
 
     Attributes:
+        pid: Its packet identifier in what ffmpeg reads.
         packets: How many it will have, hidden ones before the start included.
         key_frames: Presentation times of its key frames (video).
         start: First presentation time of its packets.
@@ -74,24 +82,36 @@ class Probing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One clip from one run.
+    """One clip. All times are on the timeline of the first run, less the stretches in `closed`.
 
     Attributes:
-        origin: First presentation time in the segments: ffmpeg's time zero.
+        runs: How many runs it is made from.
+        clock: The worst clock that any of them has.
+        segments: All that are read.
+        shares: What to take from which segment. Empty: every segment goes in as it is.
+        closed: Holes that are taken out of the timeline.
+        origin: First presentation time: ffmpeg's time zero.
         start: First instant shown.
         end: End of the last frame shown.
+        first_instant: Capture time of the first instant shown.
+        last_instant: Capture time of the last instant shown.
         dts_limit: Packets decoded from here on are dropped; None keeps all.
         moov_bytes: Room to leave for the index in front of the media.
         size_bytes: Upper bound of the clip's size.
         packets_in_doubt: Packets of a track that may be cut in two where a segment was lost.
     """
 
-    run: Run
+    runs: int
+    clock: Clock
     segments: tuple[ScannedSegment, ...]
+    shares: tuple[Share, ...]
+    closed: tuple[Interval, ...]
     tracks: tuple[TrackPlan, ...]
     origin: int
     start: int
     end: int
+    first_instant: datetime
+    last_instant: datetime
     dts_limit: int | None
     moov_bytes: int
     size_bytes: int
@@ -103,139 +123,129 @@ class Plan:
     @property
     def milliseconds(self) -> int:
         """Length as a player shows it."""
-        return round((self.end - self.start) * 1000 / TICKS_PER_SECOND)
-
-    @property
-    def first_instant(self) -> datetime:
-        """Capture time of the first instant shown."""
-        return self.run.instant(self.start)
-
-    @property
-    def last_instant(self) -> datetime:
-        """Capture time of the last instant shown."""
-        return self.run.instant(self.end)
+        return milliseconds(self.end - self.start)
 
 
-def make_plan(selection: Selection, wanted: Wanted) -> Plan:
+def make_plan(selections: Sequence[Selection], wanted: Wanted) -> Plan:
     """Plan the clip.
 
     Args:
-        selection: The scanned segments that hold media of the range.
+        selections: For each run, the scanned segments that hold media of the range. All on one timeline,
+            that of the first run.
         wanted: The range and what to do where it lacks something.
 
     Raises:
         CaptureFailedError: NoMedia, BufferTooShort, HolesInRange or UnsupportedLayout.
     """
-    _refuse_mixed_formats(selection)
-    _refuse_short(selection, wanted)
-    lines = track_lines(selection, wanted.range)
-    if not lines:
-        raise _no_media(selection, wanted.range)
-    origin = min(s.scan.start for s in selection.segments)
-    start = origin if wanted.trim is Trim.SEGMENT else first_shown(lines, max(wanted.range.start, origin))
-    limit = None if wanted.trim is Trim.SEGMENT else dts_limit(lines, wanted.range.end)
-    tracks = tuple(_track_plan(line, limit) for line in lines)
-    missing = _missing(selection, wanted, lines, limit)
-    _refuse_holes(selection.run, wanted.holes, missing, Interval(start, max(t.end for t in tracks)))
+    reference = selections[0].run
+    found = _that_matter(selections, wanted.range)
+    if not found:
+        raise no_media(reference, wanted.range)
+    for selection in found:
+        refuse_format_change_inside(selection)
+    refuse_short(reference, found, wanted.range.start, wanted.when_short, reaches_back=wanted.reaches_back)
+    part = part_that_holds_the_end(found, wanted.range.end)
+    if len(part.selections) == 1:
+        cut = cut_run(part.selections[0], wanted.range, wanted.trim)
+    else:
+        cut = splice_runs(part.selections, wanted.range, wanted.trim)
+    if cut is None:
+        raise no_media(reference, wanted.range)
+    missing = _missing(found, part, wanted, cut.tracks)
+    if wanted.holes is Holes.FAIL:
+        refuse_holes(reference, missing.holes)
+    if wanted.holes is Holes.CLOSE and (inner := _inner_holes(cut, missing)):
+        spliced = splice_runs(part.selections, wanted.range, wanted.trim) or cut
+        return _plan(reference, part, spliced, missing, inner)
+    return _plan(reference, part, cut, missing, ())
+
+
+def _that_matter(selections: Sequence[Selection], wanted: Interval) -> list[Selection]:
+    """Leave out runs that reach into the range by a few frames only, unless there are no others.
+
+    Twenty milliseconds at the start would cost a hidden segment, and hold its last picture up to the next.
+    """
+    found = [s for s in selections if s.segments]
+    more = [s for s in found if sum(i.ticks for i in common([s.span], [wanted])) > MIN_PAUSE_TICKS]
+    return more or found
+
+
+def _plan(reference: Run, part: Part, cut: Cut, missing: MissingMedia, closed: tuple[Interval, ...]) -> Plan:
+    end = _end(cut.tracks)
+    first_instant, last_instant = reference.instant(cut.start), reference.instant(end)
+    probing = _probing(cut)
+    cut = cut.closing(closed)
+    tracks = tuple(_track_plan(track) for track in cut.tracks)
     moov_bytes = _MOOV_BASE_BYTES + sum(_MOOV_BYTES_PER_PACKET[t.track] * t.packets for t in tracks)
+    read = {s.file.path for s in cut.segments}
+    used = [s for s in part.selections if any(g.file.path in read for g in s.segments)]
     return Plan(
-        run=selection.run,
-        segments=selection.segments,
+        runs=len(used),
+        clock=max((s.run.clock for s in used), key=_CLOCKS_BEST_FIRST.index),
+        segments=cut.segments,
+        shares=cut.shares,
+        closed=closed,
         tracks=tracks,
-        origin=origin,
-        start=start,
-        end=max(t.end for t in tracks),
-        dts_limit=limit,
+        origin=cut.origin,
+        start=cut.start,
+        end=_end(cut.tracks),
+        first_instant=first_instant,
+        last_instant=last_instant,
+        dts_limit=cut.dts_limit,
         moov_bytes=moov_bytes,
-        size_bytes=moov_bytes + sum(s.file.size_bytes for s in selection.segments),
-        probing=_probing(selection, tracks),
-        holes=tuple(_hole(selection.run, *h) for h in missing.holes),
-        gaps=tuple(_gap(selection.run, *g) for g in missing.gaps),
-        packets_in_doubt=_packets_in_doubt(selection),
+        size_bytes=moov_bytes + sum(s.file.size_bytes for s in cut.segments),
+        probing=probing,
+        holes=tuple(
+            Hole(start=reference.instant(h.start), milliseconds=milliseconds(h.ticks), reason=r)
+            for h, r in missing.holes
+        ),
+        gaps=tuple(
+            Gap(track=t, start=reference.instant(g.start), milliseconds=milliseconds(g.ticks))
+            for g, t in missing.gaps
+        ),
+        packets_in_doubt=sum(_packets_in_doubt(s) for s in used),
     )
 
 
-def _refuse_mixed_formats(selection: Selection) -> None:
-    latest: dict[Track, TrackScan] = {}
-    for segment in selection.segments:
-        for scan in segment.scan.tracks:
-            before = latest.get(scan.track)
-            if before is not None and _differ(before, scan):
-                raise _unsupported(
-                    f"the {scan.track} format changes at {segment.file.path}: ask for a range on one side of "
-                    f"{selection.run.instant(scan.start).isoformat()}"
-                )
-            if before is not None and scan.start < before.end - TICKS_PER_SECOND:
-                raise _unsupported(
-                    f"the {scan.track} timestamps go back at {segment.file.path}: "
-                    "ask for a range on one side of it"
-                )
-            latest[scan.track] = scan
-
-
-def _differ(before: TrackScan, after: TrackScan) -> bool:
-    # A segment without a key frame does not tell its parameters.
-    parameters = {before.parameters, after.parameters} - {""}
-    return before.pid != after.pid or len(parameters) > 1
-
-
-def _refuse_short(selection: Selection, wanted: Wanted) -> None:
-    if not selection.segments or selection.oldest_ticks is None:
-        raise _no_media(selection, wanted.range)
-    too_short = selection.oldest_ticks > wanted.range.start + MIN_PAUSE_TICKS and not wanted.reaches_back
-    if too_short and wanted.when_short is WhenShort.FAIL:
-        raise CaptureFailedError(
-            CaptureErrorReason.BUFFER_TOO_SHORT,
-            f"the buffer does not reach back to {selection.run.instant(wanted.range.start).isoformat()}; "
-            f"it begins at {selection.run.instant(selection.oldest_ticks).isoformat()}: "
-            "ask for a later start, or set whenShort to Clamp",
-        )
-
-
-def _track_plan(line: Line, limit: int | None) -> TrackPlan:
-    packets = line.kept(limit)
-    pts = line.pts[:packets]
+def _track_plan(kept: KeptTrack) -> TrackPlan:
     return TrackPlan(
-        track=line.track,
-        pid=line.pid,
-        packets=packets,
-        key_frames=tuple(k for k in line.key_frames if k <= max(pts)),
-        start=min(pts),
-        end=max(pts) + line.frame_ticks,
-        frame_ticks=line.frame_ticks,
+        track=kept.track,
+        pid=kept.pid,
+        packets=len(kept.pts),
+        key_frames=kept.key_frames,
+        start=min(kept.pts),
+        end=max(kept.pts) + kept.frame_ticks,
+        frame_ticks=kept.frame_ticks,
     )
 
 
-def _missing(selection: Selection, wanted: Wanted, lines: list[Line], limit: int | None) -> MissingMedia:
+def _end(tracks: Sequence[KeptTrack]) -> int:
+    return max(max(t.pts) + t.frame_ticks for t in tracks)
+
+
+def _missing(
+    found: Sequence[Selection], part: Part, wanted: Wanted, tracks: Sequence[KeptTrack]
+) -> MissingMedia:
     start = wanted.range.start
-    if selection.oldest_ticks is not None and not wanted.reaches_back:
-        start = max(start, selection.oldest_ticks)
-    kept: dict[Track, Sequence[int]] = {line.track: line.pts[: line.kept(limit)] for line in lines}
-    for track in _expected_tracks(selection.run):
-        kept.setdefault(track, ())
-    return missing_media(selection, kept, Interval(start, max(start, wanted.range.end)))
+    if not wanted.reaches_back:
+        start = max(start, min(s.oldest_ticks for s in found if s.oldest_ticks is not None))
+    kept: dict[Track, Sequence[int]] = {t.track: t.pts for t in tracks}
+    for selection in part.selections:
+        for track in _asked_tracks(selection.run):
+            kept.setdefault(track, ())
+    return missing_media(part, kept, Interval(start, max(start, wanted.range.end)))
 
 
-def _expected_tracks(run: Run) -> list[Track]:
+def _asked_tracks(run: Run) -> list[Track]:
     if run.file is None:
         return []
     asked = ((Track.VIDEO, run.file.video_track), (Track.AUDIO, run.file.audio_track))
     return [track for track, track_id in asked if track_id]
 
 
-def _refuse_holes(run: Run, policy: Holes, missing: MissingMedia, shown: Interval) -> None:
-    if policy is Holes.FAIL and missing.holes:
-        first, reason = missing.holes[0]
-        raise CaptureFailedError(
-            CaptureErrorReason.HOLES_IN_RANGE,
-            f"{len(missing.holes)} stretches of the range were not recorded, the first from "
-            f"{run.instant(first.start).isoformat()} for {_milliseconds(first)} ms ({reason}): "
-            "ask for another range, or set holes to Keep",
-        )
-    if policy is Holes.CLOSE and any(shown.start < h.start and h.end < shown.end for h, _ in missing.holes):
-        raise _unsupported(
-            "a hole lies inside the range, and closing holes is not supported yet: set holes to Keep"
-        )
+def _inner_holes(cut: Cut, missing: MissingMedia) -> tuple[Interval, ...]:
+    end = _end(cut.tracks)
+    return tuple(h for h, _ in missing.holes if cut.start < h.start and h.end < end)
 
 
 def _packets_in_doubt(selection: Selection) -> int:
@@ -244,49 +254,13 @@ def _packets_in_doubt(selection: Selection) -> int:
     return 2 * sum(1 for lost in selection.lost_indexes if indexes[0] < lost < indexes[-1])
 
 
-def _probing(selection: Selection, tracks: tuple[TrackPlan, ...]) -> Probing | None:
+def _probing(cut: Cut) -> Probing | None:
     """Widen ffmpeg's probing when a track starts late; else it fails, or drops the picture in silence."""
-    origin = min(s.scan.start for s in selection.segments)
-    latest = max(t.start for t in tracks) - origin
-    farthest = max(_first_byte(selection, t.track) for t in tracks)
+    latest = max(min(t.pts) for t in cut.tracks) - cut.origin
+    farthest = max(t.first_byte for t in cut.tracks)
     if latest <= _DEFAULT_PROBE_TICKS and farthest <= _DEFAULT_PROBE_BYTES:
         return None
     return Probing(
         microseconds=(latest + 10 * TICKS_PER_SECOND) * 100 // 9,
         size_bytes=farthest + 4 * _DEFAULT_PROBE_BYTES,
     )
-
-
-def _first_byte(selection: Selection, track: Track) -> int:
-    before = 0
-    for segment in selection.segments:
-        for scan in segment.scan.tracks:
-            if scan.track is track:
-                return before + scan.first_byte
-        before += segment.scan.size_bytes
-    return before
-
-
-def _no_media(selection: Selection, wanted: Interval) -> CaptureFailedError:
-    run = selection.run
-    return CaptureFailedError(
-        CaptureErrorReason.NO_MEDIA,
-        f"run {run.directory.name} has no media between {run.instant(wanted.start).isoformat()} and "
-        f"{run.instant(wanted.end).isoformat()}: ask for a range that was recorded",
-    )
-
-
-def _unsupported(sentence: str) -> CaptureFailedError:
-    return CaptureFailedError(CaptureErrorReason.UNSUPPORTED_LAYOUT, sentence)
-
-
-def _milliseconds(interval: Interval) -> int:
-    return round(interval.ticks * 1000 / TICKS_PER_SECOND)
-
-
-def _hole(run: Run, hole: Interval, reason: HoleReason) -> Hole:
-    return Hole(start=run.instant(hole.start), milliseconds=_milliseconds(hole), reason=reason)
-
-
-def _gap(run: Run, gap: Interval, track: Track) -> Gap:
-    return Gap(track=track, start=run.instant(gap.start), milliseconds=_milliseconds(gap))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 from replay_operator.media.runs import Run, SegmentFile
@@ -29,12 +29,30 @@ class Selection:
         segments: Those with media in the range, by index.
         oldest_ticks: Where the run's media on disk begins; None when no segment is usable.
         lost_indexes: Segments that should be there but are missing or unusable.
+        shift: What was added to the run's own times: 0 on its own timeline.
     """
 
     run: Run
     segments: tuple[ScannedSegment, ...]
     oldest_ticks: int | None
     lost_indexes: tuple[int, ...]
+    shift: int = 0
+
+    @property
+    def span(self) -> Interval:
+        """First to last instant of the selected segments, of which there must be one."""
+        scans = [s.scan for s in self.segments]
+        return Interval(min(s.start for s in scans), max(s.end for s in scans))
+
+    def on_timeline_of(self, reference: Run) -> Selection:
+        """Move all times to the timeline of another run, so that the two can be compared."""
+        shift = self.run.ticks_after(reference)
+        return replace(
+            self,
+            segments=tuple(replace(s, scan=s.scan.moved(shift)) for s in self.segments),
+            oldest_ticks=None if self.oldest_ticks is None else self.oldest_ticks + shift,
+            shift=self.shift + shift,
+        )
 
 
 def read_and_scan(run: Run, file: SegmentFile) -> SegmentScan | None:

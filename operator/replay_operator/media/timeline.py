@@ -47,6 +47,15 @@ class CleanCut:
     pts: int
 
 
+def milliseconds(length: int) -> int:
+    """Give a length in milliseconds.
+
+    Args:
+        length: The length in ticks.
+    """
+    return round(length * 1000 / TICKS_PER_SECOND)
+
+
 def ticks(values: Iterable[int] = ()) -> array[int]:
     """Make the compact form in which timestamps are kept: 8 bytes each."""
     return array("q", values)
@@ -125,3 +134,13 @@ def without(intervals: Iterable[Interval], removed: Iterable[Interval]) -> list[
             if part.ticks > 0
         ]
     return rest
+
+
+def closed_before(holes: Iterable[Interval], instant: int) -> int:
+    """Say by how much an instant moves ahead when the holes before it are taken out.
+
+    Args:
+        holes: Stretches that do not overlap, and in which the instant does not lie.
+        instant: The instant.
+    """
+    return sum(hole.ticks for hole in holes if hole.end <= instant)

@@ -17,8 +17,10 @@ _SYNC = 0x47
 _PAYLOAD_START = re.compile(rb"[\x40-\x7f]")
 """Second byte of a packet with payload_unit_start_indicator and without transport_error_indicator."""
 
-_STREAM_TRACKS = {0x1B: Track.VIDEO, 0x0F: Track.AUDIO}
+STREAM_TYPES = {Track.VIDEO: 0x1B, Track.AUDIO: 0x0F}
 """stream_type of H.264 and of AAC with ADTS headers (ISO/IEC 13818-1 table 2-34)."""
+
+_STREAM_TRACKS = {kind: track for track, kind in STREAM_TYPES.items()}
 
 
 class NotMpegTsError(ValueError):

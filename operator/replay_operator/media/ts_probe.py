@@ -9,19 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from replay_operator.api.replaycapture import Track
 from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND, frame_ticks, ticks
 from replay_operator.media.ts_grid import TS_PACKET_BYTES, NotMpegTsError, TsGrid, program_tracks
+from replay_operator.media.ts_pes import PesHead, pes_heads
 
-_WRAP = 1 << 33
-_HALF_WRAP = 1 << 32
 _AAC_FRAME_SAMPLES = 1024
 _ADTS_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _ADTS_HEADER_BYTES = 7
-_PES_FIXED_BYTES = 9
 _NAL_TYPE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _NAL_IDR, _NAL_SPS, _NAL_PPS = 5, 7, 8
 _KEY_FRAME_HEAD_PACKETS = 16
@@ -40,6 +37,8 @@ class TrackScan:
         parameters: What must not change within a clip: a digest of SPS and PPS, or `rate/channels`.
         frame_ticks: Usual length of a frame.
         first_byte: Where its first packet lies in the segment.
+        units: Positions at which a PES packet begins, where some hold several frames; empty where each
+            frame has its own. Sound can be cut there and nowhere else.
     """
 
     track: Track
@@ -50,6 +49,7 @@ class TrackScan:
     parameters: str
     frame_ticks: int
     first_byte: int
+    units: tuple[int, ...] = ()
 
     @property
     def start(self) -> int:
@@ -60,6 +60,12 @@ class TrackScan:
     def end(self) -> int:
         """End of the last frame."""
         return max(self.pts) + self.frame_ticks
+
+    def moved(self, shift: int) -> TrackScan:
+        """Give the same track that many ticks later."""
+        pts = ticks(p + shift for p in self.pts)
+        dts = pts if self.dts is self.pts else ticks(d + shift for d in self.dts)
+        return replace(self, pts=pts, dts=dts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,9 @@ class SegmentScan:
         """End of the last frame of any track."""
         return max(t.end for t in self.tracks)
 
-
-class _Pes(NamedTuple):
-    """The head of one PES packet with a PTS. A tuple, because thousands are made."""
-
-    row: int
-    pts: int
-    dts: int
-    payload_at: int
-    payload_bytes: int | None
+    def moved(self, shift: int) -> SegmentScan:
+        """Give the same segment that many ticks later."""
+        return replace(self, tracks=tuple(t.moved(shift) for t in self.tracks)) if shift else self
 
 
 def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> SegmentScan:
@@ -113,7 +113,7 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
     starts = grid.starts()
     tracks: list[TrackScan] = []
     for pid, track in program_tracks(grid, starts).items():
-        pes = _pes_heads(grid, starts.get(pid, []), near_ticks)
+        pes = pes_heads(grid, starts.get(pid, []), near_ticks)
         if pes:
             tracks.append(_video(grid, pid, pes) if track is Track.VIDEO else _audio(grid, pid, pes))
     if not tracks:
@@ -123,38 +123,7 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
     )
 
 
-def _pes_heads(grid: TsGrid, rows: list[int], near: int) -> list[_Pes]:
-    """Read the heads of PES packets that have a PTS. One flat loop: this is where the time goes."""
-    data = grid.data
-    heads: list[_Pes] = []
-    for row in rows:
-        begin = row * TS_PACKET_BYTES
-        control = data[begin + 3]
-        at = begin + 5 + data[begin + 4] if control & 0x20 else begin + 4
-        room = begin + TS_PACKET_BYTES - at
-        if not control & 0x10 or room < _PES_FIXED_BYTES + 5 or data[at : at + 3] != b"\x00\x00\x01":
-            continue
-        flags = data[at + 7]
-        if not flags & 0x80:
-            continue
-        pts = dts = _timestamp(data[at + 9 : at + 14], near)
-        if flags & 0x40 and room >= _PES_FIXED_BYTES + 10:
-            dts = _timestamp(data[at + 14 : at + 19], near)
-        header = _PES_FIXED_BYTES + data[at + 8]
-        declared = data[at + 4] << 8 | data[at + 5]
-        heads.append(_Pes(row, pts, dts, at + header, declared + 6 - header if declared else None))
-    return heads
-
-
-def _timestamp(field: bytes, near: int) -> int:
-    raw = int.from_bytes(field)
-    value = raw >> 3 & 0x1C0000000 | raw >> 2 & 0x3FFF8000 | raw >> 1 & 0x7FFF
-    if -_HALF_WRAP <= value - near < _HALF_WRAP:
-        return value
-    return near + (value - near + _HALF_WRAP) % _WRAP - _HALF_WRAP
-
-
-def _video(grid: TsGrid, pid: int, pes: list[_Pes]) -> TrackScan:
+def _video(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
     pts = ticks(p.pts for p in pes)
     marked = [i for i, p in enumerate(pes) if grid.is_random_access(p.row)]
     sets = hashlib.sha256()
@@ -187,8 +156,9 @@ def _is_key_frame(head: bytes, sets: hashlib._Hash | None) -> bool:
     return False
 
 
-def _audio(grid: TsGrid, pid: int, pes: list[_Pes]) -> TrackScan:
+def _audio(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
     pts = ticks()
+    units: list[int] = []
     parameters = ""
     step = 0
     for number, packet in enumerate(pes):
@@ -202,6 +172,7 @@ def _audio(grid: TsGrid, pid: int, pes: list[_Pes]) -> TrackScan:
         if _adts_frame_bytes(header) != packet.payload_bytes:
             until = pes[number + 1].row if number + 1 < len(pes) else grid.rows
             frames = _adts_frames(grid, pid, packet, until)
+        units.append(len(pts))
         pts.extend(packet.pts + n * step for n in range(frames))
     return TrackScan(
         track=Track.AUDIO,
@@ -212,6 +183,7 @@ def _audio(grid: TsGrid, pid: int, pes: list[_Pes]) -> TrackScan:
         parameters=parameters,
         frame_ticks=step or frame_ticks(pts),
         first_byte=pes[0].row * TS_PACKET_BYTES,
+        units=tuple(units) if len(units) < len(pts) else (),
     )
 
 
@@ -231,7 +203,7 @@ def _adts_frame_bytes(header: bytes) -> int | None:
     return length if length >= _ADTS_HEADER_BYTES else None
 
 
-def _adts_frames(grid: TsGrid, pid: int, packet: _Pes, until: int) -> int:
+def _adts_frames(grid: TsGrid, pid: int, packet: PesHead, until: int) -> int:
     """Count the ADTS frames that begin in one PES packet; 1 when it cannot be told."""
     payload = grid.payload_of(pid, packet.row, until)
     at = packet.payload_at - grid.payload(packet.row)[0]

@@ -1,8 +1,8 @@
 """Holds the finished MP4 against its plan. Pure. A clip that differs is never published.
 
-Packets and key frames must agree to one. Only where a segment was lost may a packet at each edge of the
-damage be cut in two and be lost or counted twice; the plan says so. Times may differ by one frame: the
-length of the very last frame is an estimate on both sides.
+Packets and key frames must agree to one, however many runs the clip is made of. Only where a segment was
+lost may a packet at each edge of the damage be cut in two and be lost or counted twice; the plan says so.
+Times may differ by one frame: the length of the very last frame is an estimate on both sides.
 """
 
 from __future__ import annotations

@@ -31,10 +31,16 @@ def at(seconds: float) -> datetime:
     return STARTED_AT + timedelta(seconds=seconds)
 
 
-def video(start: float, end: float, *, parameters: str = "sps", pid: int = 65) -> TrackScan:
-    """Video of 30 frames a second, decoded two frames before it is shown."""
+def video(
+    start: float, end: float, *, parameters: str = "sps", pid: int = 65, reordered: bool = False
+) -> TrackScan:
+    """Video of 30 frames a second, decoded two frames before it is shown; with B-frames if `reordered`."""
     pts = ticks(range(place(start), place(end), VIDEO_FRAME))
     dts = ticks(p - 2 * VIDEO_FRAME for p in pts)
+    if reordered:
+        # Key frame, then each third frame before the two that are shown ahead of it.
+        order = [0, *(i for n in range(1, len(pts), 3) for i in (min(n + 2, len(pts) - 1), n, n + 1))]
+        pts = ticks(pts[i] for i in dict.fromkeys(i for i in order if i < len(pts)))
     return TrackScan(Track.VIDEO, pid, pts, dts, (0,), parameters, VIDEO_FRAME, 376)
 
 
@@ -60,19 +66,26 @@ def select(scans: Mapping[int, SegmentScan | None], wanted: Interval, *, run_fil
     return select_segments(run(scans, run_file=run_file), wanted, lambda _, file: scans[file.index])
 
 
-def run(scans: Mapping[int, SegmentScan | None], *, run_file: bool = True) -> Run:
+def run(
+    scans: Mapping[int, SegmentScan | None],
+    *,
+    run_file: bool = True,
+    starts_at_seconds: float = 0,
+    segment_seconds: int = SEGMENT_SECONDS,
+    clock: Clock = Clock.STARTED_AT,
+) -> Run:
     """A run with these segments on disk."""
     present = sorted(scans)
+    directory = Path(f"/buffers/alice/run-{starts_at_seconds}")
     return Run(
-        directory=Path("/buffers/alice/run-1"),
-        segments=tuple(
-            SegmentFile(i, Path(f"/buffers/alice/run-1/seg_{i:05d}.ts"), SEGMENT_BYTES) for i in present
-        ),
+        directory=directory,
+        segments=tuple(SegmentFile(i, directory / f"seg_{i:05d}.ts", SEGMENT_BYTES) for i in present),
         lost_indexes=tuple(i for i in range(present[0], present[-1]) if i not in scans),
-        segment_seconds=SEGMENT_SECONDS,
-        media_started_at_ns=int(STARTED_AT.timestamp()) * 1_000_000_000,
-        clock=Clock.STARTED_AT,
-        file=RunFile(room="r", buffer="b", segment_seconds=6, video_track="V", audio_track="A")
+        segment_seconds=segment_seconds,
+        media_started_at_ns=int(STARTED_AT.timestamp()) * 1_000_000_000
+        + round(starts_at_seconds * 1_000_000_000),
+        clock=clock,
+        file=RunFile(room="r", buffer="b", segment_seconds=segment_seconds, video_track="V", audio_track="A")
         if run_file
         else None,
     )

@@ -28,7 +28,7 @@ TEN: dict[int, SegmentScan | None] = {i: segment(i) for i in range(10)}
 
 
 def plan(scans: dict[int, SegmentScan | None], asked: Wanted, *, run_file: bool = True) -> Plan:
-    return make_plan(select(scans, asked.range, run_file=run_file), asked)
+    return make_plan([select(scans, asked.range, run_file=run_file)], asked)
 
 
 def refusal(scans: dict[int, SegmentScan | None], asked: Wanted) -> CaptureFailedError:
@@ -120,10 +120,21 @@ def test_a_hole_is_refused_when_asked_so() -> None:
     assert error.reason is CaptureErrorReason.HOLES_IN_RANGE
 
 
-def test_closing_an_inner_hole_is_not_supported_but_a_range_without_one_is_no_matter() -> None:
-    error = refusal({**TEN, 3: None}, wanted(13, 29, holes=Holes.CLOSE))
-    assert error.reason is CaptureErrorReason.UNSUPPORTED_LAYOUT
-    assert plan(TEN, wanted(13, 70, holes=Holes.CLOSE)).holes
+def test_closing_takes_an_inner_hole_out_of_the_timeline_but_not_out_of_the_report() -> None:
+    kept = plan({**TEN, 3: None}, wanted(13, 29))
+    closed = plan({**TEN, 3: None}, wanted(13, 29, holes=Holes.CLOSE))
+    assert closed.milliseconds == pytest.approx(kept.milliseconds - 6000, abs=150)
+    assert (closed.first_instant, closed.holes) == (kept.first_instant, kept.holes)
+    assert abs((closed.last_instant - kept.last_instant).total_seconds()) < 0.1
+    assert [(i.ticks, i.start > closed.start) for i in closed.closed] == [
+        (pytest.approx(6 * 90_000, abs=AUDIO_FRAME), True)
+    ]
+
+
+def test_closing_changes_nothing_where_only_the_ends_are_missing() -> None:
+    made = plan(TEN, wanted(13, 70, holes=Holes.CLOSE))
+    assert made.holes
+    assert (made.closed, made.shares) == ((), ())
 
 
 def test_a_pause_of_one_track_is_a_gap_of_that_track_and_no_hole() -> None:
@@ -181,7 +192,7 @@ def test_a_run_whose_format_changes_inside_the_range_is_refused(changed: Segment
     chosen = select(TEN, wanted(13, 29).range)
     segments = tuple(dataclasses.replace(s, scan=scans[s.file.index] or s.scan) for s in chosen.segments)
     with pytest.raises(CaptureFailedError) as caught:
-        make_plan(dataclasses.replace(chosen, segments=segments), wanted(13, 29))
+        make_plan([dataclasses.replace(chosen, segments=segments)], wanted(13, 29))
     assert caught.value.reason is CaptureErrorReason.UNSUPPORTED_LAYOUT
 
 

@@ -19,7 +19,7 @@ ASKED = wanted(13, 29)
 
 def plan(lost: int | None = None) -> Plan:
     scans = {i: None if i == lost else segment(i) for i in range(10)}
-    return make_plan(select(scans, ASKED.range), ASKED)
+    return make_plan([select(scans, ASKED.range)], ASKED)
 
 
 def as_planned(made: Plan) -> MovieFacts:
