@@ -219,6 +219,18 @@ def test_a_run_of_another_format_that_failed_is_passed_over() -> None:
     assert (made.runs, made.holes) == (1, ())
 
 
+def test_of_two_formats_that_both_hold_the_end_the_longer_is_taken() -> None:
+    made = plan([RunCase(0, 8), RunCase(11, 3, parameters="other")], wanted(1, 15))
+    assert (made.runs, made.start, made.holes) == (1, place(1), ())
+
+
+@pytest.mark.parametrize("frame", range(6))
+def test_the_end_leaves_out_no_frame_that_is_shown_before_the_last_one(frame: int) -> None:
+    made = plan([RunCase(0, 6), RunCase(5.1, 5)], wanted(1, 12 + frame / 30))
+    shown = sorted(p for s in made.shares if s.track is Track.VIDEO and s.selection.shift for p in times(s))
+    assert {b - a for a, b in pairwise(shown)} == {VIDEO_FRAME}
+
+
 def test_time_between_a_change_of_format_and_the_next_run_was_not_recorded() -> None:
     made = plan([RunCase(0, 2, parameters="other"), RunCase(8, 3)], wanted(1, 13, reaches_back=True))
     assert [(h.reason, round(h.milliseconds, -2)) for h in made.holes] == [

@@ -1,0 +1,1 @@
+"""Figures of the running system. They are printed, not asserted: see README.md."""
