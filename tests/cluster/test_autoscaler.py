@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from replay_operator.cluster.autoscaler import FloorOutcome, set_floor
-from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
+from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.resources import AUTOSCALERS
 from tests.testbed.audit import AuditRecord, audit_log_size, audit_records
 from tests.testbed.controlplane import ControlPlane
@@ -150,13 +150,14 @@ async def test_an_autoscaler_that_is_not_there_is_not_made(
     assert await gateway.get(AUTOSCALERS, namespace, NAME) is None
 
 
-async def test_a_floor_above_the_autoscalers_own_maximum_is_refused_by_the_api_server(
+async def test_a_floor_above_the_autoscalers_own_maximum_is_cut_to_it(
     control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
 ) -> None:
     git_applies(control_plane, namespace, maxReplicas=2)
-    with pytest.raises(ClusterError, match="maxReplicas") as refused:
-        await set_floor(gateway, namespace, NAME, 3)
-    assert refused.value.code == 422
+    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.SET
+    found = await gateway.get(AUTOSCALERS, namespace, NAME) or {}
+    assert found["spec"]["minReplicas"] == 2
+    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.UNCHANGED
 
 
 def cpu(percent: int) -> Json:

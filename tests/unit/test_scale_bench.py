@@ -188,7 +188,7 @@ def test_a_prefix_is_taken_apart_once_however_often_its_buffer_is_looked_at(
 
 @pytest.mark.parametrize(
     ("took_seconds", "pause_seconds"),
-    [(0.01, 1), (0.2, 1.8), (60, LONGEST_PAUSE.total_seconds())],
+    [(0.01, 1), (0.2, 3.8), (60, LONGEST_PAUSE.total_seconds())],
     ids=["a quick answer", "a slow one gets rest", "never so long that the word grows old"],
 )
 def test_the_agent_is_asked_less_often_the_longer_it_takes(took_seconds: float, pause_seconds: float) -> None:

@@ -18,8 +18,8 @@ PATIENCE = timedelta(seconds=30)
 """How long an agent may be silent before the status says so: a restarted agent has looked at its volume
 by then, and a restart must cause no write."""
 
-RESTS = 9
-"""Between two answers at least so many times what the last one took: at most a tenth of the time of agent
+RESTS = 19
+"""Between two answers at least so many times what the last one took: at most a twentieth of the time of agent
 and operator goes into them. The word about 5000 buffers is 1.5 MB of JSON (benchmarks/README.md)."""
 
 LONGEST_PAUSE = RECENT / 2
@@ -104,7 +104,7 @@ class CoverageWatch:
         changed = {
             path
             for path in news.keys() | self._buffers.keys()
-            if became_known or _outline(news.get(path)) != _outline(self._buffers.get(path))
+            if became_known or _has_other_runs(news.get(path), self._buffers.get(path))
         }
         self._buffers, self._complete = news, coverage.complete
         self._as_of = coverage.as_of
@@ -113,5 +113,11 @@ class CoverageWatch:
         return frozenset(changed)
 
 
-def _outline(buffer: BufferCoverage | None) -> frozenset[tuple[str, bool]]:
-    return frozenset((run.run, run.ended) for run in buffer.runs) if buffer else frozenset()
+def _has_other_runs(new: BufferCoverage | None, old: BufferCoverage | None) -> bool:
+    """Tell whether a run came, went or ended. The agent names them in order."""
+    if new is None or old is None:
+        only = new or old
+        return only is not None and bool(only.runs)
+    if len(new.runs) != len(old.runs):
+        return True
+    return any(a.run != b.run or a.ended != b.ended for a, b in zip(new.runs, old.runs, strict=True))
