@@ -17,7 +17,7 @@ from replay_operator.api.agent import Coverage
 from replay_operator.controller import egresses
 from replay_operator.controller.coverage import LONGEST_PAUSE, pause_after
 from replay_operator.controller.egresses import EgressBook
-from replay_operator.domain.layout import RunPath
+from replay_operator.domain.layout import RunPath, parse_filename_prefix
 from replay_operator.livekit.poller import Snapshot
 from replay_operator.media.playlists import parse_playlist
 from tests.builders import NAMESPACE, NOW, at, egress
@@ -166,11 +166,10 @@ def test_a_prefix_is_taken_apart_once_however_often_its_buffer_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parsed: list[str] = []
-    real = egresses.parse_filename_prefix
 
     def counted(prefix: str, root: str) -> RunPath | None:
         parsed.append(prefix)
-        return real(prefix, root)
+        return parse_filename_prefix(prefix, root)
 
     monkeypatch.setattr(egresses, "parse_filename_prefix", counted)
     many = [egress(f"EG_{number}", run=f"r{number}") for number in range(50)]

@@ -182,8 +182,9 @@ def _build(plan: dict[str, Any]) -> str:
     for source, path, read_only in plan["binds"]:
         _bind(root, source, path, read_only=read_only)
     for path in plan["exposed"]:
-        if not os.path.exists(_inside(root, path)):  # noqa: PTH110 - as above
-            _expose(root, path)  # a volume at /tmp hides a checkout in /tmp
+        # A volume at /tmp hides a checkout in /tmp, also when an earlier start has left its directory there.
+        if any(path.startswith(f"{at.rstrip('/')}/") for _, at, _ in plan["binds"]):
+            _bind(root, path, path, read_only=True)
     if plan["read_only_root"]:
         _seal(root, volumes={_inside(root, path) for _, path, _ in plan["binds"]})
     return root
