@@ -236,42 +236,39 @@ class BufferReconciler:
         return after_failed_start(decision, memory)
 
     async def _stop(self, egress_id: str, why: str) -> None:
-        if self._egresses.is_silent(egress_id, self._clock()):
-            return
-        log.info("stopping egress %s: %s", egress_id, why)
-        try:
-            await self._livekit.stop(egress_id)
-        except EgressWorkerSilent as error:
-            log.warning("egress %s has nobody to stop: %s", egress_id, error)
-            self._egresses.note_silent(egress_id, self._clock())
-            return
-        except LiveKitError as error:
-            log.warning("egress %s could not be stopped now: %s", egress_id, error)
-            return
-        self._egresses.note_stopped(egress_id, self._clock())
-        self._poller.poke()
+        failure = await self._try_stop(egress_id, why)
+        if failure is not None:
+            log.warning("egress %s could not be stopped now: %s", egress_id, failure)
+        else:
+            self._poller.poke()
 
     async def _clean_up(self, uid: str) -> None:
         self._memories.pop(uid, None)
         self._told.pop(uid, None)
-        failure: LiveKitError | None = None
-        for egress in self._egresses.view(uid).egresses:
-            if self._egresses.is_silent(egress.id, self._clock()):
-                continue
-            try:
-                await self._livekit.stop(egress.id)
-            except EgressWorkerSilent as error:
-                # Nobody is there to stop, and LiveKit will list it for ever; the sweep asks again later.
-                log.warning("egress %s of a deleted ReplayBuffer: %s", egress.id, error)
-                self._egresses.note_silent(egress.id, self._clock())
-                continue
-            except LiveKitError as error:
-                failure = error  # the others must not wait for one that cannot be stopped
-                continue
-            self._egresses.note_stopped(egress.id, self._clock())
-            log.info("stopped egress %s: its ReplayBuffer was deleted", egress.id)
-        if failure is not None:
-            raise failure
+        failures = [
+            await self._try_stop(egress.id, "its ReplayBuffer was deleted")
+            for egress in self._egresses.view(uid).egresses
+        ]  # the others must not wait for one that cannot be stopped
+        for failure in failures:
+            if failure is not None:
+                raise failure
+
+    async def _try_stop(self, egress_id: str, why: str) -> LiveKitError | None:
+        """Stop an egress; give why that must be tried again, or None."""
+        if self._egresses.is_silent(egress_id, self._clock()):
+            return None
+        log.info("stopping egress %s: %s", egress_id, why)
+        try:
+            await self._livekit.stop(egress_id)
+        except EgressWorkerSilent as error:
+            # Nobody is there to stop, and LiveKit lists it for ever: it is asked for again much later.
+            log.warning("egress %s has nobody to stop: %s", egress_id, error)
+            self._egresses.note_silent(egress_id, self._clock())
+        except LiveKitError as error:
+            return error
+        else:
+            self._egresses.note_stopped(egress_id, self._clock())
+        return None
 
     async def _write(self, buffer: ReplayBuffer, decision: Decision, seen: Observation) -> ReplayBuffer:
         path = self._egresses.run_of(decision.current) if decision.current else None

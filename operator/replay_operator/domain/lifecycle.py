@@ -122,12 +122,11 @@ def _judge(seen: Observation, now: datetime) -> _Judged:
 
 def _many_silent(seen: Observation, judged: _Judged, now: datetime) -> Decision:
     """Touch nothing for a moment: so many runs fell silent at once that the cause is elsewhere."""
-    kept = judged.alive or judged.dead
     return Decision(
         BufferState.UNCERTAIN,
         "Many recordings fell silent at once: one common cause is likely, so they are restarted one by one. "
         "Check the buffer volume and the agent.",
-        current=kept[0],
+        current=judged.dead[0],
         memory=seen.memory,
         recheck=now + STALE_SLACK,
     )
