@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,37 +37,40 @@ async def _post(http: aiohttp.ClientSession, path: str, authorization: str | Non
         return answer.status, await answer.text()
 
 
+# Parameters are made when pytest collects; a token is signed only when its test runs, or it
+# would have expired in a run that is longer than its life.
 @pytest.mark.parametrize(
     ("authorization", "says"),
     [
-        ("Basic abc", "Must start with Bearer"),
-        ("Bearer nonsense", "invalid authorization token"),
-        (f"Bearer {_token(issuer='other', roomRecord=True)}", "invalid API key"),
-        (f"Bearer {_token(secret='x' * 32, roomRecord=True)}", "invalid token"),
-        (f"Bearer {_token(expires_in=-120, roomRecord=True)}", "invalid token"),
+        (lambda: "Basic abc", "Must start with Bearer"),
+        (lambda: "Bearer nonsense", "invalid authorization token"),
+        (lambda: f"Bearer {_token(issuer='other', roomRecord=True)}", "invalid API key"),
+        (lambda: f"Bearer {_token(secret='x' * 32, roomRecord=True)}", "invalid token"),
+        (lambda: f"Bearer {_token(expires_in=-120, roomRecord=True)}", "invalid token"),
     ],
 )
 async def test_a_bad_token_is_answered_with_401_and_plain_text(
-    http: aiohttp.ClientSession, authorization: str, says: str
+    http: aiohttp.ClientSession, authorization: Callable[[], str], says: str
 ) -> None:
-    status, text = await _post(http, LIST, authorization)
+    status, text = await _post(http, LIST, authorization())
     assert status == 401
     assert says in text
 
 
 @pytest.mark.parametrize(
-    ("path", "authorization"),
+    ("path", "video"),
     [
         (LIST, None),
-        (LIST, f"Bearer {_token(roomAdmin=True, room='standup')}"),
-        ("/twirp/livekit.RoomService/ListRooms", f"Bearer {_token(roomCreate=True)}"),
-        ("/twirp/livekit.RoomService/CreateRoom", f"Bearer {_token(roomList=True)}"),
-        ("/twirp/livekit.RoomService/ListParticipants", f"Bearer {_token(roomAdmin=True, room='other')}"),
+        (LIST, {"roomAdmin": True, "room": "standup"}),
+        ("/twirp/livekit.RoomService/ListRooms", {"roomCreate": True}),
+        ("/twirp/livekit.RoomService/CreateRoom", {"roomList": True}),
+        ("/twirp/livekit.RoomService/ListParticipants", {"roomAdmin": True, "room": "other"}),
     ],
 )
 async def test_a_missing_grant_is_unauthenticated(
-    http: aiohttp.ClientSession, path: str, authorization: str | None
+    http: aiohttp.ClientSession, path: str, video: dict[str, Any] | None
 ) -> None:
+    authorization = f"Bearer {_token(**video)}" if video is not None else None
     status, text = await _post(http, path, authorization)
     assert (status, text) == (401, '{"code": "unauthenticated", "msg": "permissions denied"}')
 
