@@ -48,6 +48,7 @@ class ScriptedLiveKit:
         hidden: Egresses that a list leaves out though they are there.
         failing_starts: Errors of the next starts, and whether each makes an egress all the same.
         failing_stops: Errors of stops, by egress id.
+        born_over: Every egress that a start makes is over at once, like this.
         away: Nothing is answered.
     """
 
@@ -58,6 +59,7 @@ class ScriptedLiveKit:
     failing_stops: dict[str, LiveKitError] = field(default_factory=dict)
     failing_gets: deque[LiveKitError] = field(default_factory=deque)
     rooms: dict[str, tuple[Participant, ...]] = field(default_factory=lambda: {"standup": (ALICE,)})
+    born_over: EgressState | None = None
     away: bool = False
     lists: int = 0
     lookups: int = 0
@@ -67,13 +69,21 @@ class ScriptedLiveKit:
     async def list_active(self) -> tuple[Egress, ...]:
         self.lists += 1
         self._answer()
-        return tuple(egress for id_, egress in self.egresses.items() if id_ not in self.hidden)
+        return tuple(
+            egress
+            for id_, egress in self.egresses.items()
+            if id_ not in self.hidden and not egress.state.is_over
+        )
 
     async def get_egress(self, egress_id: str) -> Egress | None:
         self._answer()
         if self.failing_gets:
             raise self.failing_gets.popleft()
         return self.egresses.get(egress_id)
+
+    async def list_room(self, room: str) -> tuple[Egress, ...]:
+        self._answer()
+        return tuple(egress for egress in self.egresses.values() if egress.room == room)
 
     async def start(self, request: StartRequest) -> Egress:
         self.starts.append(request)
@@ -82,7 +92,7 @@ class ScriptedLiveKit:
         egress = Egress(
             id=f"EG_{len(self.starts)}",
             room=request.room,
-            state=EgressState.STARTING,
+            state=self.born_over or EgressState.STARTING,
             filename_prefix=request.filename_prefix,
             started_at_ns=int(self.clock.now.timestamp() * 1e9),
             video_track=request.tracks.video,

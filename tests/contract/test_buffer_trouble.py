@@ -97,7 +97,7 @@ async def test_a_run_without_new_segments_is_stopped_and_recorded_again(recordin
     await recording.reconcile_buffer()
     assert recording.livekit.stops == ["EG_1"]
     assert len(recording.livekit.starts) == 2
-    assert recording.buffer_reason == "Restarting"
+    assert recording.buffer_reason == "RunSilent"
 
 
 async def test_an_egress_of_a_dead_worker_does_not_keep_its_successor_from_recording(recording: Rig) -> None:
@@ -129,6 +129,62 @@ async def test_an_egress_that_ends_by_itself_is_neither_stopped_nor_followed(rec
     await recording.reconcile_buffer()
     assert recording.buffer_reason == "SourceGone"
     assert recording.livekit.stops == []
+
+
+async def test_the_status_says_why_livekit_ended_a_recording(recording: Rig) -> None:
+    (egress,) = recording.livekit.egresses.values()
+    over = replace(egress, state=EgressState.COMPLETE, details="End reason: CPU exhausted")
+    recording.livekit.egresses[egress.id] = over
+    recording.livekit.hidden.add(egress.id)  # a list of active egresses lacks it from now on
+    recording.clock.go_on(2)
+    await recording.look()
+    await recording.reconcile_buffer()
+    assert recording.buffer_reason == "CPUExhausted"
+    assert len(recording.livekit.starts) == 2
+    writes = recording.buffer_status_writes
+    recording.livekit.frames_flow()
+    await recording.seconds_pass(13)
+    assert recording.buffer_reason == "Recording"
+    assert recording.buffer_status_writes == writes + 1, "one text until the next run records"
+
+
+async def test_what_became_of_an_unanswered_start_is_asked_for_before_it_is_waited_for(rig: Rig) -> None:
+    rig.user_creates_buffer()
+    rig.livekit.failing_starts.append((LiveKitUnreachable("500 internal"), True))
+    await rig.look()
+    await rig.reconcile_buffer()
+    assert rig.buffer_reason == "Starting", "the egress is there: it is adopted at once"
+    await rig.reconcile_buffer()
+    assert len(rig.livekit.starts) == 1
+
+
+async def test_a_start_that_failed_on_its_worker_is_tried_again_without_the_long_wait(rig: Rig) -> None:
+    rig.user_creates_buffer()
+    rig.livekit.failing_starts.append((LiveKitUnreachable("500 internal"), True))
+    rig.livekit.born_over = EgressState.FAILED
+    await rig.look()
+    delay = await rig.reconcile_buffer()
+    assert rig.buffer_reason == "EgressFailed"
+    assert delay == pytest.approx(1)
+    rig.livekit.born_over = None
+    rig.clock.go_on(1)
+    await rig.look()
+    await rig.reconcile_buffer()
+    assert len(rig.livekit.starts) == 2
+
+
+async def test_fixed_tracks_that_nobody_publishes_are_refused_without_an_egress(rig: Rig) -> None:
+    rig.user_creates_buffer(source={"tracks": {"video": "TR_VCunknown"}})
+    for _ in range(4):
+        await rig.look()
+        delay = await rig.reconcile_buffer()
+        rig.clock.go_on(delay or 0)
+    assert rig.buffer_reason == "TrackNotFound"
+    assert rig.livekit.starts == []
+    lookups, writes = rig.livekit.lookups, len(rig.cluster.writes)
+    for _ in range(5):
+        await rig.seconds_pass(10)
+    assert (rig.livekit.lookups, len(rig.cluster.writes)) == (lookups, writes)
 
 
 async def test_a_deleted_buffer_stops_every_egress_of_its_own(recording: Rig) -> None:

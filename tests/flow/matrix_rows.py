@@ -46,8 +46,8 @@ class Row:
         return [self.event, self.livekit, operator, self.status, self.lost]
 
 
-_RESTART = "Recording → Restarting → Starting → Recording"
-_AGAIN = "Recording → Starting → Recording"
+_SILENT = "Recording → RunSilent → Recording"
+_FAILED = "Recording → EgressFailed → Recording"
 _UNPUBLISHED = "what was not on disk yet, at most 2 x `segmentSeconds` + 0.7 s"
 
 SOURCE_ROWS = (
@@ -95,7 +95,7 @@ SOURCE_ROWS = (
         "the video is unpublished, the sound stays",
         "ACTIVE for ever, and no segment comes again",
         "sees it by the files, stops the run, records the sound alone",
-        _RESTART,
+        _SILENT,
         "nothing of the video; sound piles up in the worker and comes with the stop",
         source.video_is_unpublished,
     ),
@@ -125,12 +125,19 @@ SOURCE_ROWS = (
     ),
     Row(
         "a fixed track id that nobody publishes",
-        "accepted, FAILED `track ... not found` after 32 s",
-        "tries again",
-        "Starting, with LiveKit's words",
+        "a start would be accepted, and FAILED `track ... not found` after 32 s",
+        "looks the room up first, for 10 s, and starts nothing",
+        "WaitingForSource → TrackNotFound",
         "everything",
         source.fixed_track_is_unknown,
-        pending="an egress that failed is started again without back-off, and its error is not told",
+    ),
+    Row(
+        "a fixed track is unpublished",
+        "ACTIVE for ever, and no segment comes again",
+        "stops the run, looks the room up for 10 s, ends for good",
+        "Recording → SourceGone → Ended",
+        "nothing",
+        source.fixed_track_is_unpublished,
     ),
 )
 
@@ -139,7 +146,7 @@ EGRESS_ROWS = (
         "a handler process is killed",
         "FAILED `signal: killed`, code 500, at once",
         "records again",
-        _AGAIN,
+        _FAILED,
         _UNPUBLISHED + ", and the second or two of the new start",
         worker.handler_is_killed,
     ),
@@ -147,7 +154,7 @@ EGRESS_ROWS = (
         "the worker runs short of CPU and ends a recording",
         "COMPLETE `End reason: CPU exhausted`",
         "records again",
-        _AGAIN,
+        "Recording → CPUExhausted → Recording",
         "the second or two of the new start",
         worker.cpu_is_exhausted,
     ),
@@ -162,8 +169,8 @@ EGRESS_ROWS = (
     Row(
         "a handler cannot be launched",
         "500 `internal`, and a FAILED record",
-        "makes sure for 30 s that no egress came of it, then starts again",
-        "WaitingForLiveKit → Starting → Recording",
+        "finds the record by its prefix, starts again after a second, then after longer and longer",
+        "EgressFailed → Recording",
         "the wait",
         worker.handler_cannot_be_launched,
     ),
@@ -199,7 +206,7 @@ FLEET_ROWS = (
         "a worker is killed with SIGKILL",
         "ACTIVE for ever; StopEgress 408; `participant_left` of the egress after 24 s",
         "sees it by the container's end or by the files, records again",
-        _RESTART,
+        "Recording → WorkerLost or RunSilent → Recording",
         _UNPUBLISHED + ", at most 2 x `segmentSeconds` + 3 s to notice, and the new start",
         worker.worker_is_killed,
     ),
@@ -207,7 +214,7 @@ FLEET_ROWS = (
         "a worker gets SIGINT",
         "ENDING, FAILED 403 `server is shutting down`",
         "records again",
-        _AGAIN,
+        _FAILED,
         "the second or two of the new start",
         worker.worker_is_interrupted,
     ),
@@ -215,7 +222,7 @@ FLEET_ROWS = (
         "a handler fails by itself with code 500",
         "FAILED, code 500; its worker drains and exits",
         "records again",
-        _AGAIN,
+        _FAILED,
         _UNPUBLISHED + ", and the new start",
         worker.handler_fails_and_its_worker_leaves,
     ),
@@ -231,7 +238,7 @@ FLEET_ROWS = (
         "LiveKit's server restarts",
         "nothing for 6 s; then COMPLETE `End reason: Source closed` after 9 s; tracks have new ids",
         "goes on saying what the files say, then records the new tracks",
-        "Recording → Starting → Recording",
+        "Recording → EgressEnded → Recording",
         "nothing; black from the server's end on, up to the new start",
         worker.server_restarts,
     ),

@@ -45,7 +45,7 @@ def video_is_unpublished(stage: Stage) -> None:
     before, mark = subject.status, subject.count()
     stage.admin.delete(f"rooms/unpublished/tracks/{subject.track('SCREEN_SHARE')}")
     after = subject.wait_for_another_run(before["egress"]["id"])
-    assert subject.reasons(mark) == ["Recording", "Restarting", "Starting", "Recording"]
+    assert subject.reasons(mark) == ["Recording", "RunSilent", "Recording"]
     assert "video" not in after["tracks"]
     assert subject.running() == [subject.egress_id], "the old egress would stay ACTIVE for ever"
     runs = subject.wait_for_coverage_of(first_second(after))
@@ -93,14 +93,25 @@ def publisher_is_killed(stage: Stage) -> None:
 def fixed_track_is_unknown(stage: Stage) -> None:
     stage.open_room("unknown-track")
     subject = stage.buffer("unknown-track", {"tracks": {"video": "TR_VCunknown"}})
-    subject.wait_for("Starting")
+    refused = subject.wait_for("TrackNotFound")
+    assert subject.records() == [], "an egress would take a worker's place for 32 s and fail"
+    stalled = next(c for c in refused["conditions"] if c["type"] == "Stalled")
+    assert stalled["status"] == "True"
+    assert "spec.source.participant" in message_of(refused), "nobody is told what to do"
 
-    def failed() -> bool:
-        return [e["status"] for e in subject.records()].count("EGRESS_FAILED") >= 2
 
-    stage.wait_for("unknown-track: a second try", failed)
-    assert "track TR_VCunknown not found" in {e["error"] for e in subject.records()}
-    assert "TR_VCunknown" in message_of(subject.status), "nobody is told why nothing is recorded"
+def fixed_track_is_unpublished(stage: Stage) -> None:
+    stage.open_room("fixed-track")
+    track = Subject(stage, "fixed-track").track("SCREEN_SHARE")
+    subject = stage.buffer("fixed-track", {"tracks": {"video": track}})
+    subject.wait_for("Recording")
+    mark = subject.count()
+    stage.admin.delete(f"rooms/fixed-track/tracks/{track}")
+    ended = subject.wait_for("Ended")
+    told = subject.reasons(mark)
+    assert (told[0], told[-2:]) == ("Recording", ["SourceGone", "Ended"])
+    assert "end" in ended["window"], "the window has its exact end"
+    stage.wait_for("fixed-track: no egress", lambda: subject.running() == [])
 
 
 def _mute(subject: Subject, source: str, *, muted: bool) -> None:

@@ -49,6 +49,9 @@ class ScriptedLiveKit:
     async def get_egress(self, egress_id: str) -> Egress | None:
         raise NotImplementedError
 
+    async def list_room(self, room: str) -> tuple[Egress, ...]:
+        raise NotImplementedError
+
     async def start(self, request: StartRequest) -> Egress:
         raise NotImplementedError
 

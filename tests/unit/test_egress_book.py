@@ -134,3 +134,32 @@ def test_the_run_of_an_egress_is_the_last_directory_of_its_prefix(lists: Lists) 
     path = lists.book.run_of(egress(run="20261123T120000Z-abcdef"))
     assert path is not None
     assert (path.buffer_uid, path.run) == (BUFFER_UID, "20261123T120000Z-abcdef")
+
+
+def test_an_egress_that_vanishes_from_the_list_is_told_until_it_is_explained(lists: Lists) -> None:
+    lists.answer(egress("EG_1"), asked=1)
+    assert lists.book.vanished(BUFFER_UID) == frozenset()
+    lists.answer(asked=2)
+    lists.answer(asked=3)
+    assert lists.book.vanished(BUFFER_UID) == {"EG_1"}
+    lists.book.note_explained(BUFFER_UID, "EG_1")
+    assert lists.book.vanished(BUFFER_UID) == frozenset()
+
+
+def test_an_egress_that_we_started_and_no_later_list_tells_of_has_vanished(lists: Lists) -> None:
+    lists.answer(asked=1)
+    lists.book.note_started(egress("EG_1"), at(2))
+    lists.answer(asked=1.5)
+    assert lists.book.vanished(BUFFER_UID) == frozenset()
+    lists.answer(asked=3)
+    assert lists.book.vanished(BUFFER_UID) == {"EG_1"}
+
+
+def test_an_egress_that_we_stopped_or_that_comes_back_has_not_vanished(lists: Lists) -> None:
+    lists.answer(egress("EG_1"), egress("EG_2"), asked=1)
+    assert lists.ids() == ["EG_1", "EG_2"]
+    lists.book.note_stopped("EG_1", at(1))
+    lists.answer(asked=2)
+    assert lists.book.vanished(BUFFER_UID) == {"EG_2"}
+    lists.answer(egress("EG_2"), asked=3)
+    assert lists.book.vanished(BUFFER_UID) == frozenset()

@@ -9,16 +9,16 @@ import pytest
 
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.domain.buffer_status import buffer_status
+from replay_operator.domain.decision import Decision, Start, Stop, after_failed_start
 from replay_operator.domain.egress import Egress, RecordedPair
 from replay_operator.domain.health import stale_limit
 from replay_operator.domain.layout import RunPath
-from replay_operator.domain.lifecycle import Decision, Start, Stop, after_failed_start, decide, needs_source
+from replay_operator.domain.lifecycle import decide, needs_source
 from replay_operator.domain.observation import (
     CoverageView,
     LiveKitView,
     Observation,
     SourceView,
-    StartFailure,
     StartMemory,
 )
 from replay_operator.domain.renewal import DRIFT_MIN_AGE
@@ -81,7 +81,7 @@ def test_a_run_without_new_segments_is_replaced_though_livekit_calls_it_active()
     silent = CoverageView(runs={"r1": run_coverage(arrived=-limit - 0.1)}, known=True)
     view = replace(LISTED, egresses=(egress(started=-300),))
     decision = decide(buffer(), seen(livekit=view, coverage=silent), NOW)
-    assert decision.state is BufferState.RESTARTING
+    assert decision.state is BufferState.RUN_SILENT
     assert [type(a) for a in decision.actions] == [Stop, Start]
 
 
@@ -99,7 +99,7 @@ def test_a_first_segment_is_given_more_time() -> None:
     view = replace(LISTED, egresses=(egress(started=-23),))
     assert decide(buffer(), seen(livekit=view), NOW).state is BufferState.STARTING
     view = replace(LISTED, egresses=(egress(started=-26),))
-    assert decide(buffer(), seen(livekit=view), NOW).state is BufferState.RESTARTING
+    assert decide(buffer(), seen(livekit=view), NOW).state is BufferState.RUN_SILENT
 
 
 def test_unknown_coverage_is_not_death() -> None:
@@ -130,7 +130,9 @@ def test_a_suspended_buffer_stops_every_egress() -> None:
 
 
 def test_after_a_start_with_an_unknown_outcome_a_younger_list_must_be_seen_first() -> None:
-    memory = after_failure(StartMemory(), StartFailure.LIVEKIT, "no answer", NOW, outcome_unknown=True)
+    memory = after_failure(
+        StartMemory(), BufferState.WAITING_FOR_LIVEKIT, "no answer", NOW, outcome_unknown=True
+    )
     later = NOW + timedelta(seconds=29)
     still = seen(memory=memory, livekit=LiveKitView(asked_at=later))
     assert decide(buffer(), still, later).actions == ()
@@ -145,17 +147,22 @@ def test_failures_back_off_up_to_a_minute() -> None:
     memory = StartMemory()
     waits = []
     for _ in range(9):
-        memory = after_failure(memory, StartFailure.NO_CAPACITY, "full", NOW, outcome_unknown=False)
+        memory = after_failure(memory, BufferState.WAITING_FOR_CAPACITY, "full", NOW, outcome_unknown=False)
         assert memory.retry_at is not None
         waits.append((memory.retry_at - NOW).total_seconds())
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_a_full_fleet_is_a_state_of_its_own() -> None:
-    memory = after_failure(StartMemory(), StartFailure.NO_CAPACITY, "full", NOW, outcome_unknown=False)
+    memory = after_failure(
+        StartMemory(), BufferState.WAITING_FOR_CAPACITY, "full", NOW, outcome_unknown=False
+    )
     decision = decide(buffer(), seen(memory=memory), NOW)
     assert decision.state is BufferState.WAITING_FOR_CAPACITY
     assert decision.recheck == memory.retry_at
+
+
+FIXED = {"source": {"tracks": {"video": "TR_VC1", "audio": "TR_AM1"}}}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +170,8 @@ def test_a_full_fleet_is_a_state_of_its_own() -> None:
     [
         ({}, CoverageView(runs={"r1": run_coverage()}, known=True), False),
         ({}, CoverageView(runs={"r1": run_coverage(arrived=-100)}, known=True), True),
-        ({"source": {"tracks": {"video": "TR_x1"}}}, CoverageView(known=True), False),
+        (FIXED, CoverageView(runs={"r1": run_coverage()}, known=True), False),
+        (FIXED, CoverageView(runs={"r1": run_coverage(arrived=-100)}, known=True), True),
         ({"suspend": True}, CoverageView(known=True), False),
     ],
 )
@@ -172,11 +180,6 @@ def test_a_room_is_looked_up_only_when_no_healthy_run_answers(
 ) -> None:
     view = replace(LISTED, egresses=(egress(started=-300),))
     assert needs_source(buffer(**spec), seen(livekit=view, coverage=coverage), NOW) is wanted
-
-
-def test_fixed_tracks_need_no_room() -> None:
-    decision = decide(buffer(source={"tracks": {"audio": "TR_AM9"}}), seen(source=SourceView()), NOW)
-    assert decision.actions == (Start(RecordedPair(video=None, audio="TR_AM9")),)
 
 
 STORAGE = StorageStatus(claim_name="replay-buffers", path=f"team/{BUFFER_UID}")
@@ -285,13 +288,15 @@ def test_a_worker_that_is_gone_is_not_waited_for() -> None:
     assert actions(decision) == [("start", "TR_VC1"), ("stop", "EG_one")], (
         "LiveKit takes 3 s to refuse the stop"
     )
-    assert decision.state is BufferState.RESTARTING
+    assert decision.state is BufferState.WORKER_LOST
 
 
 def test_a_hand_over_that_finds_no_worker_leaves_the_buffer_recording() -> None:
     doomed = frozenset({"EG_one"})
     decision = decide(recorded(OLD), handing_over(OLD, covered=("r1",), doomed=doomed), NOW)
-    memory = after_failure(decision.memory, StartFailure.NO_CAPACITY, "full", NOW, outcome_unknown=False)
+    memory = after_failure(
+        decision.memory, BufferState.WAITING_FOR_CAPACITY, "full", NOW, outcome_unknown=False
+    )
     failed = after_failed_start(decision, memory)
     assert failed.state is BufferState.RECORDING
     assert failed.recheck == memory.retry_at
@@ -342,7 +347,7 @@ def test_the_successor_with_late_sound_is_not_taken_for_a_double() -> None:
 def test_a_run_that_broke_before_its_first_segment_is_not_started_again_at_once() -> None:
     first = decide(buffer(), seen(), NOW)
     broke = decide(buffer(), seen(memory=first.memory), NOW)
-    assert (broke.state, broke.actions) == (BufferState.RESTARTING, ())
+    assert (broke.state, broke.actions) == (BufferState.EGRESS_ENDED, ())
     assert broke.recheck == at(1)
     listed = LiveKitView(asked_at=at(1))
     again = decide(buffer(), seen(memory=broke.memory, livekit=listed), at(1))
@@ -384,3 +389,26 @@ def test_a_dead_record_beside_a_healthy_run_does_not_ask_the_breaker() -> None:
     both = replace(LISTED, egresses=(egress(started=-300), egress("EG_two", run="r2", started=-200)))
     held = seen(livekit=both, coverage=CoverageView(runs=runs, known=True), may_restart=lambda: False)
     assert decide(buffer(), held, NOW).state is BufferState.RECORDING
+
+
+def test_without_a_word_about_the_source_a_run_of_other_tracks_is_no_double() -> None:
+    wish = {"participant": {"identity": "alice", "video": "ScreenShare", "audio": "Microphone"}}
+    both = handing_over(OLD, replace(NEW, audio_track="TR_AM1"), covered=("r1",), source=SourceView())
+    assert actions(decide(buffer(source=wish), both, NOW)) == []
+    same = handing_over(OLD, NEW, covered=("r1",), source=SourceView())
+    assert actions(decide(buffer(source=wish), same, NOW)) == [("stop", "EG_two")]
+
+
+def test_two_runs_of_other_tracks_are_a_reason_to_look_the_room_up() -> None:
+    both = handing_over(OLD, replace(NEW, video_track="TR_VC2"), covered=("r1", "r2"))
+    assert needs_source(buffer(), both, NOW)
+    assert not needs_source(buffer(), handing_over(OLD, NEW, covered=("r1", "r2")), NOW)
+
+
+def test_a_source_that_has_gone_does_not_make_a_lost_answer_forgotten() -> None:
+    memory = after_failure(
+        StartMemory(), BufferState.WAITING_FOR_LIVEKIT, "no answer", NOW, outcome_unknown=True
+    )
+    gone = decide(buffer(), seen(memory=memory, source=SourceView(known=True)), at(1))
+    back = seen(memory=gone.memory, livekit=LiveKitView(asked_at=at(4)))
+    assert decide(buffer(), back, at(5)).actions == ()

@@ -45,14 +45,14 @@ def test_a_recording_buffer_keeps_its_window_and_two_minutes_of_slack() -> None:
     assert (line.frozen_at, line.expires_at, line.pins) == (None, None, ())
 
 
-@pytest.mark.parametrize("reason", ["SourceGone", "Suspended"])
+@pytest.mark.parametrize("reason", ["SourceGone", "Suspended", "Ended"])
 def test_a_buffer_that_has_ended_is_frozen_then_and_expires_later(reason: str) -> None:
     (line,) = policy(buffer_that(reason, keepAfterEndSeconds=90)).buffers
     assert (line.frozen_at, line.expires_at) == (at(-30), at(60))
 
 
 @pytest.mark.parametrize(
-    "reason", ["Starting", "Restarting", "WaitingForSource", "WaitingForCapacity", "WaitingForLiveKit"]
+    "reason", ["Starting", "RunSilent", "WaitingForSource", "WaitingForCapacity", "WaitingForLiveKit"]
 )
 def test_a_buffer_that_pauses_is_neither_frozen_nor_expires(reason: str) -> None:
     (line,) = policy(buffer_that(reason)).buffers

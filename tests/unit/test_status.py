@@ -8,11 +8,12 @@ from replay_operator.api.meta import Condition, ConditionStatus, set_condition
 from replay_operator.api.replaybuffer import StorageStatus
 from replay_operator.cluster.status import status_patch
 from replay_operator.domain.buffer_status import buffer_status
-from replay_operator.domain.lifecycle import Decision
+from replay_operator.domain.decision import Decision
 from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import (
     BUFFER_CONTRACT,
     CAPTURE_CONTRACT,
+    RESTARTS,
     BufferState,
     CaptureState,
     KStatus,
@@ -33,8 +34,10 @@ EXPECTED_KSTATUS = {
     BufferState.WAITING_FOR_LIVEKIT: PROGRESS,
     BufferState.RECORDING: CURRENT,
     BufferState.UNCERTAIN: CURRENT,
-    BufferState.RESTARTING: PROGRESS,
+    **dict.fromkeys(RESTARTS, PROGRESS),
     BufferState.SOURCE_GONE: CURRENT,
+    BufferState.ENDED: CURRENT,
+    BufferState.TRACK_NOT_FOUND: FAILED,
     BufferState.SUSPENDED: CURRENT,
     BufferState.REFUSED: FAILED,
     CaptureState.WAITING_FOR_BUFFER: PROGRESS,

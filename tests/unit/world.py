@@ -372,6 +372,10 @@ class World:
         self._reach()
         return next((r.egress for r in self.records if r.egress.id == egress_id), None)
 
+    async def list_room(self, room: str) -> tuple[Egress, ...]:
+        self._reach()
+        return tuple(r.egress for r in self.records if r.egress.room == room)
+
     async def participants(self, room: str) -> tuple[Participant, ...] | None:
         self._reach()
         if not self.room_is_open:

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from replay_operator.api.agent import RunFile
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.controller.admission import AdmissionBook
-from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
+from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.records import EgressRecords
 from replay_operator.controller.rooms import RoomLookup
+from replay_operator.controller.runs import RunStarter
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.breaker import Breaker
 from replay_operator.domain.buffer_status import buffer_status
-from replay_operator.domain.egress import Egress, EgressState, StartRequest
-from replay_operator.domain.layout import RunPath, buffer_path, run_name
-from replay_operator.domain.lifecycle import (
-    Decision,
-    Start,
-    Stop,
-    after_failed_start,
-    decide,
-    needs_source,
-)
-from replay_operator.domain.observation import LiveKitView, Observation, SourceView, StartFailure, StartMemory
-from replay_operator.domain.source import resolve
-from replay_operator.domain.starts import after_failure
+from replay_operator.domain.decision import Decision, Stop
+from replay_operator.domain.layout import RunPath, buffer_path
+from replay_operator.domain.lifecycle import decide, needs_source
+from replay_operator.domain.observation import Observation, SourceView, StartMemory
+from replay_operator.domain.source import resolve, still_published
+from replay_operator.domain.status_contract import RESTARTS, BufferState
 from replay_operator.livekit.errors import (
-    BadEgressRequest,
     EgressWorkerSilent,
     LiveKitError,
-    LiveKitRefused,
-    NoEgressCapacity,
-    RoomNotFound,
 )
 from replay_operator.livekit.poller import SnapshotPoller
 from replay_operator.livekit.port import LiveKit
@@ -48,6 +37,13 @@ log = logging.getLogger(__name__)
 
 FIRST_LIST = timedelta(seconds=0.2)
 RETRY_TELLING = timedelta(seconds=2)
+
+_LAST_RUN_MATTERS = RESTARTS | {
+    BufferState.STARTING,
+    BufferState.WAITING_FOR_CAPACITY,
+    BufferState.WAITING_FOR_STORAGE,
+    BufferState.WAITING_FOR_LIVEKIT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +82,18 @@ class BufferReconciler:
         self._livekit = livekit
         self._poller = poller
         self._egresses = egresses
+        self._records = EgressRecords(livekit, egresses)
+        self._runs = RunStarter(
+            namespace=settings.namespace,
+            root=settings.root,
+            livekit=livekit,
+            agent=agent,
+            egresses=egresses,
+            records=self._records,
+            clock=clock,
+        )
         self._fleet = fleet
         self._rooms = rooms
-        self._agent = agent
         self._coverage = coverage
         self._admission = admission
         self._writer = writer
@@ -96,7 +101,6 @@ class BufferReconciler:
         self._clock = clock
         self._breaker = Breaker()
         self._memories: dict[str, StartMemory] = {}
-        self._told: dict[str, int] = {}
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one buffer forward.
@@ -121,8 +125,10 @@ class BufferReconciler:
             buffer = await self._write(buffer, decision, seen)  # a user sees it at once, starts take seconds
         acted = await self._act(buffer, decision, seen.segment_seconds)
         self._memories[uid] = acted.memory
+        if acted.state not in _LAST_RUN_MATTERS:
+            self._records.forget(uid)
         await self._write(buffer, acted, seen)
-        told = await self._tell_clock(buffer, acted, seen.segment_seconds)
+        told = await self._runs.tell_clock(buffer, acted.current, seen.segment_seconds)
         return self._delay(acted, told=told)
 
     def _delay(self, decision: Decision, *, told: bool) -> float | None:
@@ -131,7 +137,7 @@ class BufferReconciler:
 
     async def _observe(self, buffer: ReplayBuffer) -> Observation:
         uid = buffer.metadata.uid
-        view = await self._confirm(buffer, self._egresses.view(uid))
+        view = await self._records.view(buffer)
         runs = {e.id: path.run for e in view.egresses if (path := self._egresses.run_of(e))}
         seen = Observation(
             livekit=view,
@@ -156,84 +162,27 @@ class BufferReconciler:
             return seen
         return replace(seen, source=await self._look_up(buffer))
 
-    async def _confirm(self, buffer: ReplayBuffer, view: LiveKitView) -> LiveKitView:
-        """Ask for the egress itself when the list suddenly lacks it (DESIGN §6.6)."""
-        known = buffer.status.egress
-        if known is None or view.asked_at is None or any(e.id == known.id for e in view.egresses):
-            return view
-        if self._egresses.was_stopped(known.id):
-            return view
-        try:
-            found = await self._livekit.get_egress(known.id)
-        except LiveKitError as error:
-            log.warning("egress %s is not in LiveKit's list and cannot be asked for: %s", known.id, error)
-            return replace(view, asked_at=None)
-        if found is None or found.state.is_over or found.state is EgressState.ENDING:
-            return view
-        log.warning("LiveKit's list lacks egress %s, which is active: the list is not believed", known.id)
-        return replace(view, egresses=(*view.egresses, found))
-
     async def _look_up(self, buffer: ReplayBuffer) -> SourceView:
-        wish = buffer.spec.source.participant
-        if wish is None:
-            return SourceView()
+        source = buffer.spec.source
         try:
             people = await self._rooms.participants(buffer.spec.room)
         except LiveKitError as error:
             log.warning("room %s of ReplayBuffer %s: %s", buffer.spec.room, buffer.metadata.name, error)
             return SourceView()
-        return SourceView(pair=resolve(wish, people), known=True)
+        pair = still_published(source.tracks, people) if source.tracks else None
+        if source.participant is not None:
+            pair = resolve(source.participant, people)
+        return SourceView(pair=pair, known=True)
 
     async def _act(self, buffer: ReplayBuffer, decision: Decision, segment_seconds: int) -> Decision:
         for action in decision.actions:
             if isinstance(action, Stop):
                 await self._stop(action.egress.id, action.why)
             else:
-                decision = await self._start(buffer, action, decision, segment_seconds)
+                decision = await self._runs.start(buffer, action, decision, segment_seconds)
+                self._poller.poke()
+                self._fleet.poke()
         return decision
-
-    async def _start(
-        self, buffer: ReplayBuffer, action: Start, decision: Decision, segment_seconds: int
-    ) -> Decision:
-        run = run_name(self._clock(), secrets.token_hex(3))
-        path = RunPath(self._settings.namespace, buffer.metadata.uid, run)
-        request = StartRequest(
-            room=buffer.spec.room,
-            tracks=action.pair,
-            filename_prefix=path.filename_prefix(self._settings.root),
-            segment_seconds=segment_seconds,
-            encoding=buffer.spec.encoding,
-        )
-        try:
-            await self._agent.put_run(path, self._run_file(buffer, segment_seconds))
-            egress = await self._livekit.start(request)
-        except AgentUnavailable as error:
-            return self._failed(decision, StartFailure.STORAGE, str(error), outcome_unknown=False)
-        except NoEgressCapacity as error:
-            # LiveKit has asked every worker and waited for all of them: nobody will start it later.
-            return self._failed(decision, StartFailure.NO_CAPACITY, str(error), outcome_unknown=False)
-        except (LiveKitRefused, BadEgressRequest) as error:
-            return self._failed(decision, StartFailure.REFUSED, str(error), outcome_unknown=False)
-        except RoomNotFound as error:
-            return self._failed(decision, StartFailure.LIVEKIT, str(error), outcome_unknown=False)
-        except LiveKitError as error:
-            return self._failed(
-                decision, StartFailure.LIVEKIT, str(error), outcome_unknown=error.outcome_unknown
-            )
-        finally:
-            self._poller.poke()
-        log.info("ReplayBuffer %s: egress %s writes run %s", buffer.metadata.name, egress.id, run)
-        self._egresses.note_started(egress, self._clock())
-        self._fleet.poke()
-        return replace(decision, recheck=self._clock() + timedelta(seconds=2 * segment_seconds))
-
-    def _failed(
-        self, decision: Decision, failure: StartFailure, message: str, *, outcome_unknown: bool
-    ) -> Decision:
-        memory = after_failure(
-            decision.memory, failure, message, self._clock(), outcome_unknown=outcome_unknown
-        )
-        return after_failed_start(decision, memory)
 
     async def _stop(self, egress_id: str, why: str) -> None:
         failure = await self._try_stop(egress_id, why)
@@ -244,7 +193,8 @@ class BufferReconciler:
 
     async def _clean_up(self, uid: str) -> None:
         self._memories.pop(uid, None)
-        self._told.pop(uid, None)
+        self._records.forget(uid)
+        self._runs.forget(uid)
         failures = [
             await self._try_stop(egress.id, "its ReplayBuffer was deleted")
             for egress in self._egresses.view(uid).egresses
@@ -286,30 +236,3 @@ class BufferReconciler:
             now=self._clock(),
         )
         return await self._writer.write_buffer(buffer, status)
-
-    async def _tell_clock(self, buffer: ReplayBuffer, decision: Decision, segment_seconds: int) -> bool:
-        """Hand the run's own clock to the agent as soon as LiveKit tells it (DESIGN §6.8)."""
-        egress = decision.current
-        path = self._egresses.run_of(egress) if egress else None
-        if egress is None or path is None or not egress.media_started_at_ns:
-            return True
-        if self._told.get(buffer.metadata.uid) == egress.media_started_at_ns:
-            return True
-        try:
-            await self._agent.put_run(path, self._run_file(buffer, segment_seconds, egress))
-        except AgentUnavailable as error:
-            log.warning("the clock of run %s could not be told yet: %s", path.run, error)
-            return False
-        self._told[buffer.metadata.uid] = egress.media_started_at_ns
-        return True
-
-    def _run_file(self, buffer: ReplayBuffer, segment_seconds: int, egress: Egress | None = None) -> RunFile:
-        return RunFile(
-            room=buffer.spec.room,
-            buffer=buffer.metadata.name,
-            segment_seconds=segment_seconds,
-            egress_id=egress.id if egress else None,
-            media_started_at_ns=egress.media_started_at_ns if egress else None,
-            video_track=egress.video_track if egress else None,
-            audio_track=egress.audio_track if egress else None,
-        )

@@ -36,7 +36,7 @@ from replay_operator.domain.captures import (
 )
 from replay_operator.domain.layout import clip_path
 from replay_operator.domain.observation import CoverageView
-from replay_operator.domain.status_contract import RECORDING, BufferState, CaptureState
+from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState, CaptureState
 from replay_operator.metrics import OperatorMetrics
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,13 @@ _OUTCOME = {
 }
 
 _NOTHING_MORE_COMES = frozenset(
-    {BufferState.SOURCE_GONE, BufferState.SUSPENDED, BufferState.WAITING_FOR_SOURCE, BufferState.REFUSED}
+    {
+        BufferState.SOURCE_GONE,
+        BufferState.SUSPENDED,
+        BufferState.WAITING_FOR_SOURCE,
+        BufferState.REFUSED,
+        *FINAL,
+    }
 )
 
 

@@ -35,6 +35,7 @@ class EgressBook:
         self._silent: dict[str, datetime] = {}
         self._by_buffer: dict[str, tuple[Egress, ...]] = {}
         self._buffer_of: dict[str, str] = {}
+        self._vanished: dict[str, set[str]] = {}
         # Taking a prefix apart costs more than all the rest of a look, and every look needs it.
         self._runs: dict[str, RunPath | None] = {}
         self._indexed = -1
@@ -78,6 +79,18 @@ class EgressBook:
         self._index()
         return frozenset(self._by_buffer)
 
+    def vanished(self, buffer_uid: str) -> frozenset[str]:
+        """Give the egresses of a buffer that LiveKit no longer lists though we have not stopped them."""
+        self._index()
+        return frozenset(self._vanished.get(buffer_uid, ()))
+
+    def note_explained(self, buffer_uid: str, egress_id: str) -> None:
+        """Remember that it is known why an egress has vanished."""
+        ids = self._vanished.get(buffer_uid, set())
+        ids.discard(egress_id)
+        if not ids:
+            self._vanished.pop(buffer_uid, None)
+
     def was_stopped(self, egress_id: str) -> bool:
         """Tell whether we have asked for its end ourselves."""
         return egress_id in self._stopped
@@ -116,6 +129,7 @@ class EgressBook:
             path = runs[egress.filename_prefix]
             if path is not None:
                 groups[path.buffer_uid].append(egress)
+        self._note_vanished(snapshot)
         self._by_buffer = {uid: tuple(egresses) for uid, egresses in groups.items()}
         self._buffer_of = {egress.id: uid for uid, egresses in groups.items() for egress in egresses}
         self._silent = {id_: at for id_, at in self._silent.items() if id_ in snapshot.egresses}
@@ -129,3 +143,15 @@ class EgressBook:
             for id_, at in self._stopped.items()
             if at >= snapshot.asked_at or (id_ in snapshot.egresses and snapshot.asked_at - at < STOP_SETTLES)
         }
+
+    def _note_vanished(self, snapshot: Snapshot) -> None:
+        """Compare with what was there before this list: call it while the old index still stands."""
+        before = dict(self._buffer_of)
+        for uid, started in self._started.items():
+            before.update({id_: uid for id_, (_, at) in started.items() if at < snapshot.asked_at})
+        for id_, uid in before.items():
+            if id_ not in snapshot.egresses and id_ not in self._stopped:
+                self._vanished.setdefault(uid, set()).add(id_)
+        for uid, ids in list(self._vanished.items()):
+            for id_ in ids & snapshot.egresses.keys():
+                self.note_explained(uid, id_)

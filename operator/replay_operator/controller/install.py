@@ -22,7 +22,7 @@ from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.store import ObjectStore
 from replay_operator.domain.capacity import worker_floor
 from replay_operator.domain.policy import build_policy
-from replay_operator.domain.status_contract import RECORDING, BufferState
+from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
 from replay_operator.livekit.poller import SnapshotPoller
 from replay_operator.metrics import OperatorMetrics
 
@@ -33,10 +33,10 @@ _NEEDS_WORKER = frozenset(
     {
         BufferState.RECORDING,
         BufferState.STARTING,
-        BufferState.RESTARTING,
         BufferState.WAITING_FOR_CAPACITY,
         BufferState.WAITING_FOR_STORAGE,
         BufferState.UNCERTAIN,
+        *RESTARTS,
     }
 )
 

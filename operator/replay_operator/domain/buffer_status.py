@@ -12,11 +12,12 @@ from replay_operator.api.replaybuffer import (
     StorageStatus,
     WindowStatus,
 )
-from replay_operator.domain.lifecycle import Decision
+from replay_operator.domain.decision import Decision
 from replay_operator.domain.observation import CoverageView
-from replay_operator.domain.status_contract import BUFFER_CONTRACT, BufferState, conditions_of
+from replay_operator.domain.status_contract import BUFFER_CONTRACT, RESTARTS, BufferState, conditions_of
 
-_ENDED = (BufferState.SOURCE_GONE, BufferState.SUSPENDED)
+_WINDOW_ENDS = frozenset({BufferState.SOURCE_GONE, BufferState.SUSPENDED, BufferState.ENDED})
+_NOT_YET = RESTARTS | {BufferState.STARTING}
 
 
 def buffer_status(
@@ -45,7 +46,7 @@ def buffer_status(
     old = buffer.status
     current = decision.current
     egress, tracks = None, None
-    if current is not None and run is not None and decision.state is not BufferState.STARTING:
+    if current is not None and run is not None and decision.state not in _NOT_YET:
         started_at = current.media_started_at
         if worker is None and old.egress is not None and old.egress.id == current.id:
             worker = old.egress.worker
@@ -63,7 +64,7 @@ def buffer_status(
         ),
         egress=egress,
         tracks=tracks,
-        window=_window(buffer, coverage, ended=decision.state in _ENDED),
+        window=_window(buffer, coverage, ended=decision.state in _WINDOW_ENDS),
         segment_seconds=segment_seconds,
         storage=storage,
     )

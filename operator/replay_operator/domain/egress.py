@@ -99,6 +99,11 @@ class RecordedPair:
     audio: str | None
 
 
+def pair_of(egress: Egress) -> RecordedPair:
+    """Give the tracks that an egress was asked to record."""
+    return RecordedPair(video=egress.video_track, audio=egress.audio_track)
+
+
 @dataclass(frozen=True, slots=True)
 class StartRequest:
     """Everything that StartTrackCompositeEgress needs."""

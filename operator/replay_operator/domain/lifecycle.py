@@ -6,71 +6,41 @@ in this file and its neighbours health, handover and starts; the controller only
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from replay_operator.api.meta import ConditionStatus, find_condition
+from replay_operator.api.meta import Condition, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
-from replay_operator.domain.egress import Egress, EgressState, RecordedPair, datetime_to_ns
+from replay_operator.domain.decision import Decision, Start, Stop
+from replay_operator.domain.egress import Egress, EgressState, RecordedPair, datetime_to_ns, pair_of
+from replay_operator.domain.endings import LOST, SILENT, Ending, ending_of
+from replay_operator.domain.handover import STARTING, with_run, with_runs
 from replay_operator.domain.health import STALE_SLACK, Health, health_of
-from replay_operator.domain.observation import Observation, StartFailure, StartMemory
-from replay_operator.domain.renewal import reason_to_renew
-from replay_operator.domain.starts import STATE_OF_FAILURE, after_failure, next_start
-from replay_operator.domain.status_contract import RECORDING, BufferState
+from replay_operator.domain.observation import Observation, StartMemory
+from replay_operator.domain.starts import after_failure, next_start
+from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState
 
 SOURCE_LOOKUP = timedelta(seconds=5)
 """How often a room is looked up for a source that is not there; webhooks make it sooner."""
 
-HANDOVER_LOOK = timedelta(seconds=1)
+GONE_FOR_GOOD = timedelta(seconds=10)
+"""How long fixed tracks must be missing: one answer may come from a LiveKit that has just started."""
+
 STOP_LOOK = timedelta(seconds=10)
-
-_RECORDING = "Segments arrive on the buffer volume."
-_DIED = "No segment arrived any more: recording again."
-_BROKE = "The egress ended before its first segment: see the log of the egress workers."
-_STARTING = "Egress is starting; the first segment is on its way."  # one text before and after: one write
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start a new run of these tracks."""
-
-    pair: RecordedPair
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Stop an egress."""
-
-    egress: Egress
-    why: str
-
-
-Action = Start | Stop
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do now, and what to say.
-
-    `recheck` is when the decision must be made again though nothing has been heard.
-    """
-
-    state: BufferState
-    message: str
-    actions: tuple[Action, ...] = ()
-    current: Egress | None = None
-    memory: StartMemory = field(default_factory=StartMemory)
-    recheck: datetime | None = None
 
 
 def needs_source(buffer: ReplayBuffer, seen: Observation, now: datetime) -> bool:
     """Tell whether the room must be looked up: when no healthy run answers, or one lacks a wished track."""
-    wish = buffer.spec.source.participant
-    if buffer.spec.suspend or wish is None:
+    if buffer.spec.suspend:
         return False
     alive = _judge(seen, now).alive
     if not alive:
+        return _final_word(buffer) is None
+    if len({pair_of(e) for e in alive}) > 1:  # which of them records what is there now?
         return True
+    wish = buffer.spec.source.participant
+    if wish is None:
+        return False
     # Of all, not of the newest: in a hand-over the old run's reason to go must stay visible.
     return any((wish.video and not e.video_track) or (wish.audio and not e.audio_track) for e in alive)
 
@@ -91,15 +61,15 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     if seen.livekit.asked_at is None:
         return _without_livekit(buffer, seen, now)
     judged = _judge(seen, now)
-    silent_only = judged.dead and not judged.alive and not seen.lost.issuperset(e.id for e in judged.dead)
-    if silent_only and not seen.may_restart():
-        return _many_silent(seen, judged, now)
     silent = [e for e in judged.dead if e.id not in seen.lost]
     lost = [e for e in judged.dead if e.id in seen.lost]
     if judged.alive:
-        decision = _with_runs(buffer, seen, judged.alive, now)
+        decision = with_runs(buffer, seen, judged.alive, now)
+    elif silent and not seen.may_restart():
+        return _many_silent(seen, silent[0], now)
     else:
-        decision = _without_run(buffer, seen, now, died=bool(judged.dead))
+        dead = SILENT if silent else LOST if lost else None
+        decision = _without_run(buffer, seen, now, dead=dead)
     # A silent one is stopped first, to free its place. LiveKit takes 3 s to find a lost one's worker silent.
     first = tuple(Stop(e, "no segment arrives any more") for e in silent)
     last = tuple(Stop(e, "its worker is gone") for e in lost)
@@ -120,95 +90,15 @@ def _judge(seen: Observation, now: datetime) -> _Judged:
     return _Judged(alive=tuple(e for e in by_age if e not in dead), dead=dead)
 
 
-def _many_silent(seen: Observation, judged: _Judged, now: datetime) -> Decision:
+def _many_silent(seen: Observation, current: Egress, now: datetime) -> Decision:
     """Touch nothing for a moment: so many runs fell silent at once that the cause is elsewhere."""
     return Decision(
         BufferState.UNCERTAIN,
         "Many recordings fell silent at once: one common cause is likely, so they are restarted one by one. "
         "Check the buffer volume and the agent.",
-        current=judged.dead[0],
+        current=current,
         memory=seen.memory,
         recheck=now + STALE_SLACK,
-    )
-
-
-def _with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...], now: datetime) -> Decision:
-    """Keep one run, or hand over from the oldest to its successor: make before break (DESIGN §6.5).
-
-    Whether two egresses are a hand-over or a mistake needs no memory: the older is kept, unless there is a
-    reason to renew it.
-    """
-    keeper, *others = alive
-    pair, known = _wanted(buffer, seen)
-    wanted = pair if known else None
-    reason = reason_to_renew(buffer, keeper, seen, wanted, now)
-    if reason is None:
-        doubles = tuple(Stop(e, "a second egress of the same buffer") for e in others)
-        return replace(_with_run(buffer, seen, keeper, now), actions=doubles)
-    unfit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is not None]
-    fit = [e for e in others if e not in unfit]
-    stops = tuple(Stop(e, f"it would have to be renewed at once: {reason}") for e in (*unfit, *fit[1:]))
-    if not fit:
-        return _begin_handover(buffer, seen, keeper, now, stops=stops, reason=reason)
-    successor = fit[0]
-    if health_of(successor, seen, now)[0] is Health.FRESH:
-        done = Stop(keeper, f"{successor.id} has taken over: {reason}")
-        return replace(_with_run(buffer, seen, successor, now), actions=(*stops, done))
-    decision = _with_run(buffer, seen, keeper, now)
-    return replace(decision, actions=stops, memory=seen.memory, recheck=now + HANDOVER_LOOK)
-
-
-def _begin_handover(
-    buffer: ReplayBuffer,
-    seen: Observation,
-    keeper: Egress,
-    now: datetime,
-    *,
-    stops: tuple[Stop, ...],
-    reason: str,
-) -> Decision:
-    """Start the successor while the old run goes on. A failure to do so costs nothing but another try."""
-    decision = _with_run(buffer, seen, keeper, now)
-    if stops:  # LiveKit picks the worker, and picked one that cannot keep it: wait before asking again
-        memory = after_failure(seen.memory, StartFailure.SAME_WORKER, reason, now, outcome_unknown=False)
-        return replace(decision, actions=stops, memory=memory, recheck=memory.retry_at)
-    look_again = next_start(seen, now)
-    if look_again is not None:
-        return replace(decision, memory=seen.memory, recheck=look_again)
-    if seen.memory.begun:
-        memory = after_failure(seen.memory, StartFailure.RUN_DIED, _BROKE, now, outcome_unknown=False)
-        return replace(decision, memory=memory, recheck=memory.retry_at)
-    pair, known = _wanted(buffer, seen)
-    if not known or pair is None:
-        pair = RecordedPair(video=keeper.video_track, audio=keeper.audio_track)
-    return replace(decision, actions=(Start(pair),), memory=replace(seen.memory, begun=True))
-
-
-def _with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: datetime) -> Decision:
-    health, look_again = health_of(current, seen, now)
-    was_recording = _is_recording(buffer, current)
-    unheard = health is Health.UNKNOWN and was_recording
-    if health is Health.FRESH or (unheard and not seen.coverage.given_up):
-        return Decision(BufferState.RECORDING, _RECORDING, current=current, recheck=look_again)
-    if unheard:
-        return Decision(
-            BufferState.UNCERTAIN,
-            "The agent does not answer, so nobody can say whether segments arrive: check the agent's pod.",
-            current=current,
-            memory=seen.memory,
-            recheck=look_again,
-        )
-    return Decision(BufferState.STARTING, _STARTING, current=current, memory=seen.memory, recheck=look_again)
-
-
-def _is_recording(buffer: ReplayBuffer, egress: Egress) -> bool:
-    """Tell whether the status says of this very egress that it records, or that nobody knows."""
-    said = find_condition(buffer.status.conditions, RECORDING)
-    return (
-        said is not None
-        and said.status is not ConditionStatus.FALSE
-        and buffer.status.egress is not None
-        and buffer.status.egress.id == egress.id
     )
 
 
@@ -227,7 +117,10 @@ def _without_livekit(buffer: ReplayBuffer, seen: Observation, now: datetime) -> 
         )
         named = replace(seen, runs={remembered.id: remembered.run})
         if health_of(current, named, now)[0] is not Health.STALE:
-            return _with_run(buffer, named, current, now)
+            return with_run(buffer, named, current, now)
+    final = _final_word(buffer)
+    if final is not None:
+        return Decision(BufferState(final.reason), final.message)
     return Decision(
         BufferState.WAITING_FOR_LIVEKIT,
         "LiveKit has not answered yet: check LIVEKIT_URL, its keys and the network.",
@@ -236,69 +129,81 @@ def _without_livekit(buffer: ReplayBuffer, seen: Observation, now: datetime) -> 
     )
 
 
-def _without_run(buffer: ReplayBuffer, seen: Observation, now: datetime, *, died: bool) -> Decision:
-    pair, known = _wanted(buffer, seen)
-    if not known:
+def _without_run(buffer: ReplayBuffer, seen: Observation, now: datetime, *, dead: Ending | None) -> Decision:
+    final = _final_word(buffer)
+    if final is not None:
+        return Decision(BufferState(final.reason), final.message)
+    if not seen.source.known:
         return Decision(
             BufferState.WAITING_FOR_LIVEKIT,
             "LiveKit does not say who is in the room: check that it is reachable.",
             memory=seen.memory,
             recheck=now + STALE_SLACK,
         )
-    if pair is None:
+    if seen.source.pair is None:
         return _source_gone(buffer, seen, now)
     if seen.refusal is not None:
         return Decision(BufferState.WAITING_FOR_ADMISSION, seen.refusal, recheck=now + SOURCE_LOOKUP)
     look_again = next_start(seen, now)
-    if look_again is not None and seen.memory.failure is not None:
-        state = STATE_OF_FAILURE[seen.memory.failure]
-        return Decision(state, seen.memory.message, memory=seen.memory, recheck=look_again)
-    return _start(seen, pair, now, died=died)
+    if look_again is not None:
+        state, message = seen.memory.failure or BufferState.STARTING, seen.memory.message or STARTING
+        return Decision(state, message, memory=seen.memory, recheck=look_again)
+    return _start(seen, seen.source.pair, now, dead=dead)
 
 
-def _start(seen: Observation, pair: RecordedPair, now: datetime, *, died: bool) -> Decision:
+def _start(seen: Observation, pair: RecordedPair, now: datetime, *, dead: Ending | None) -> Decision:
     """Start a run, at once unless the last one broke so early that the next one surely will."""
-    if not died and not seen.memory.begun:
-        memory = replace(seen.memory, begun=True)
-        return Decision(BufferState.STARTING, _STARTING, (Start(pair),), memory=memory)
-    message = _DIED if died else _BROKE
-    memory = after_failure(seen.memory, StartFailure.RUN_DIED, message, now, outcome_unknown=False)
-    if died:
-        memory = replace(memory, begun=True)
-        return Decision(BufferState.RESTARTING, message, (Start(pair),), memory=memory)
-    return Decision(BufferState.RESTARTING, message, memory=memory, recheck=memory.retry_at)
-
-
-def _wanted(buffer: ReplayBuffer, seen: Observation) -> tuple[RecordedPair | None, bool]:
-    fixed = buffer.spec.source.tracks
-    if fixed is not None:
-        return RecordedPair(video=fixed.video, audio=fixed.audio), True
-    return seen.source.pair, seen.source.known
+    memory = replace(seen.memory, gone_since=None)
+    if dead is not None:
+        memory = after_failure(memory, dead.state, dead.message, now, outcome_unknown=False)
+        return Decision(dead.state, dead.message, (Start(pair),), memory=replace(memory, begun=True))
+    ending = ending_of(seen.livekit.ended)
+    if memory.begun:
+        memory = after_failure(memory, ending.state, ending.message, now, outcome_unknown=False)
+        return Decision(ending.state, ending.message, memory=memory, recheck=memory.retry_at)
+    begun = replace(memory, begun=True)
+    if seen.livekit.ended is not None:
+        return Decision(ending.state, ending.message, (Start(pair),), memory=begun)
+    return Decision(BufferState.STARTING, STARTING, (Start(pair),), memory=begun)
 
 
 def _source_gone(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
-    if seen.coverage.runs or buffer.status.window is not None:
-        message = "The source has gone; what was recorded stays for keepAfterEndSeconds."
-        return Decision(BufferState.SOURCE_GONE, message, recheck=now + SOURCE_LOOKUP)
-    message = "Nobody publishes the wanted tracks yet; recording starts by itself when they appear."
-    return Decision(BufferState.WAITING_FOR_SOURCE, message, recheck=now + SOURCE_LOOKUP)
+    recorded = bool(seen.coverage.runs) or buffer.status.window is not None
+    # An answer that was lost may still become an egress; everything else about the last start is over.
+    memory = StartMemory(list_needed_after=seen.memory.list_needed_after)
+    if buffer.spec.source.tracks is not None:
+        gone_since = seen.memory.gone_since or now
+        if now - gone_since >= GONE_FOR_GOOD:
+            return _gone_for_good(recorded=recorded)
+        memory = replace(memory, gone_since=gone_since)
+    if recorded:
+        state, message = (
+            BufferState.SOURCE_GONE,
+            "The source has gone; what was recorded stays for keepAfterEndSeconds.",
+        )
+    else:
+        state = BufferState.WAITING_FOR_SOURCE
+        message = "Nobody publishes the wanted tracks yet; recording starts by itself when they appear."
+    return Decision(state, message, memory=memory, recheck=now + SOURCE_LOOKUP)
 
 
-def after_failed_start(decision: Decision, memory: StartMemory) -> Decision:
-    """Turn a decision whose start has failed into the wait that follows.
-
-    A hand-over whose start failed goes on recording: only a buffer without a run waits visibly.
-
-    Args:
-        decision: What was decided.
-        memory: What `after_failure` remembers of the failure.
-    """
-    if memory.failure is None or decision.current is not None:
-        return replace(decision, memory=memory, recheck=memory.retry_at)
-    return replace(
-        decision,
-        state=STATE_OF_FAILURE[memory.failure],
-        message=memory.message,
-        memory=memory,
-        recheck=memory.retry_at,
+def _gone_for_good(*, recorded: bool) -> Decision:
+    if recorded:
+        return Decision(
+            BufferState.ENDED,
+            "The fixed tracks are no longer published, and LiveKit never gives an id twice: nothing more "
+            "will be recorded. What was recorded stays for keepAfterEndSeconds.",
+        )
+    return Decision(
+        BufferState.TRACK_NOT_FOUND,
+        "Nobody in the room publishes the tracks that spec.source.tracks names: correct the ids, or name the "
+        "participant with spec.source.participant, which follows every publication.",
     )
+
+
+def _final_word(buffer: ReplayBuffer) -> Condition | None:
+    """Give what was said when this generation of the buffer ended for good, or None."""
+    said = find_condition(buffer.status.conditions, RECORDING)
+    if said is None or said.reason not in FINAL or said.observed_generation != buffer.metadata.generation:
+        return None
+    return said

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from replay_operator.api.agent import RunCoverage
 from replay_operator.domain.egress import Egress, RecordedPair
+from replay_operator.domain.status_contract import BufferState
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,12 @@ class LiveKitView:
 
     `egresses` are those that write below the buffer's directory and are not over. `asked_at` is when that
     list was asked for, None before the first answer; a list older than an action proves nothing about it.
+    `ended` is the final record of the last run that ended without our stop, until the next one records.
     """
 
     egresses: tuple[Egress, ...] = ()
     asked_at: datetime | None = None
+    ended: Egress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +49,23 @@ class CoverageView:
     as_of: datetime | None = None
 
 
-class StartFailure(StrEnum):
-    """Why the last start brought nothing."""
-
-    NO_CAPACITY = "NoCapacity"
-    STORAGE = "Storage"
-    LIVEKIT = "LiveKit"
-    REFUSED = "Refused"
-    RUN_DIED = "RunDied"
-    SAME_WORKER = "SameWorker"
-
-
 @dataclass(frozen=True, slots=True)
 class StartMemory:
     """What must be remembered between two decisions, and may be lost in a crash.
 
     `list_needed_after`: no start before a list that was asked later than this has been seen, because an
     egress whose answer was lost may exist. `begun`: a start was answered, and no segment of it has been seen.
+    `failure` is the state that a buffer waits in after a failed start. `gone_since`: since then fixed tracks
+    have not been in their room.
     """
 
     failures: int = 0
     retry_at: datetime | None = None
     list_needed_after: datetime | None = None
     begun: bool = False
-    failure: StartFailure | None = None
+    failure: BufferState | None = None
     message: str = ""
+    gone_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _line(
     recording = find_condition(buffer.status.conditions, RECORDING)
     ended = recording is not None and (
         recording.status is ConditionStatus.FALSE
-        and recording.reason in (BufferState.SOURCE_GONE, BufferState.SUSPENDED)
+        and recording.reason in (BufferState.SOURCE_GONE, BufferState.SUSPENDED, BufferState.ENDED)
     )
     since = recording.last_transition_time if ended and recording is not None else None
     return BufferPolicy(

@@ -8,7 +8,7 @@ from zlib import crc32
 from replay_operator.api.agent import RunCoverage
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import Clock
-from replay_operator.domain.egress import Egress, RecordedPair, ns_to_datetime
+from replay_operator.domain.egress import Egress, RecordedPair, ns_to_datetime, pair_of
 from replay_operator.domain.observation import Observation
 
 SPREAD = 0.1
@@ -44,7 +44,7 @@ def reason_to_renew(
     run = seen.coverage.runs.get(seen.runs.get(egress.id, ""))
     if run is not None and age >= DRIFT_MIN_AGE and drifts(run, seen.segment_seconds):
         return "its clock drifts"
-    if wanted is not None and wanted != RecordedPair(video=egress.video_track, audio=egress.audio_track):
+    if wanted is not None and wanted != pair_of(egress):
         return "its source publishes other tracks now"
     return None
 

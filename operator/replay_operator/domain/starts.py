@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from replay_operator.domain.observation import Observation, StartFailure, StartMemory
+from replay_operator.domain.observation import Observation, StartMemory
 from replay_operator.domain.status_contract import BufferState
 
 START_SETTLES = timedelta(seconds=30)
@@ -12,15 +12,6 @@ START_SETTLES = timedelta(seconds=30)
 
 MAX_BACKOFF = timedelta(seconds=60)
 LIST_PATIENCE = timedelta(seconds=3)
-
-STATE_OF_FAILURE = {
-    StartFailure.NO_CAPACITY: BufferState.WAITING_FOR_CAPACITY,
-    StartFailure.STORAGE: BufferState.WAITING_FOR_STORAGE,
-    StartFailure.LIVEKIT: BufferState.WAITING_FOR_LIVEKIT,
-    StartFailure.REFUSED: BufferState.REFUSED,
-    StartFailure.RUN_DIED: BufferState.RESTARTING,
-    StartFailure.SAME_WORKER: BufferState.RESTARTING,
-}
 
 
 def next_start(seen: Observation, now: datetime) -> datetime | None:
@@ -40,13 +31,13 @@ def next_start(seen: Observation, now: datetime) -> datetime | None:
 
 
 def after_failure(
-    memory: StartMemory, failure: StartFailure, message: str, now: datetime, *, outcome_unknown: bool
+    memory: StartMemory, failure: BufferState, message: str, now: datetime, *, outcome_unknown: bool
 ) -> StartMemory:
     """Remember that a start brought nothing: wait twice as long as last time, a minute at most.
 
     Args:
         memory: What was remembered.
-        failure: What kind of failure.
+        failure: State that the buffer waits in.
         message: Sentence for the status.
         now: When it failed.
         outcome_unknown: Whether an egress may have been made all the same.

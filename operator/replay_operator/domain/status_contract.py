@@ -48,11 +48,35 @@ class BufferState(StrEnum):
     WAITING_FOR_LIVEKIT = "WaitingForLiveKit"
     RECORDING = "Recording"
     UNCERTAIN = "CoverageUnknown"
-    RESTARTING = "Restarting"
+    RUN_SILENT = "RunSilent"
+    WORKER_LOST = "WorkerLost"
+    CPU_EXHAUSTED = "CPUExhausted"
+    EGRESS_FAILED = "EgressFailed"
+    EGRESS_ABORTED = "EgressAborted"
+    EGRESS_LIMIT_REACHED = "EgressLimitReached"
+    EGRESS_ENDED = "EgressEnded"
     SOURCE_GONE = "SourceGone"
+    ENDED = "Ended"
+    TRACK_NOT_FOUND = "TrackNotFound"
     SUSPENDED = "Suspended"
     REFUSED = "RefusedByLiveKit"
 
+
+RESTARTS = frozenset(
+    {
+        BufferState.RUN_SILENT,
+        BufferState.WORKER_LOST,
+        BufferState.CPU_EXHAUSTED,
+        BufferState.EGRESS_FAILED,
+        BufferState.EGRESS_ABORTED,
+        BufferState.EGRESS_LIMIT_REACHED,
+        BufferState.EGRESS_ENDED,
+    }
+)
+"""A run has ended that should not have: another one is started, and the reason says why."""
+
+FINAL = frozenset({BufferState.ENDED, BufferState.TRACK_NOT_FOUND})
+"""Nothing will be recorded any more: the fixed tracks are gone, and LiveKit never gives an id twice."""
 
 BUFFER_CONTRACT: dict[BufferState, Contract] = {
     BufferState.STARTING: Contract(ready=FALSE, reconciling=True, recording=FALSE),
@@ -63,8 +87,10 @@ BUFFER_CONTRACT: dict[BufferState, Contract] = {
     BufferState.WAITING_FOR_LIVEKIT: Contract(ready=FALSE, reconciling=True, recording=FALSE),
     BufferState.RECORDING: Contract(ready=TRUE, recording=TRUE),
     BufferState.UNCERTAIN: Contract(ready=TRUE, recording=UNKNOWN),
-    BufferState.RESTARTING: Contract(ready=FALSE, reconciling=True, recording=FALSE),
+    **dict.fromkeys(RESTARTS, Contract(ready=FALSE, reconciling=True, recording=FALSE)),
     BufferState.SOURCE_GONE: Contract(ready=TRUE, recording=FALSE),
+    BufferState.ENDED: Contract(ready=TRUE, recording=FALSE),
+    BufferState.TRACK_NOT_FOUND: Contract(ready=FALSE, stalled=True, recording=FALSE),
     BufferState.SUSPENDED: Contract(ready=TRUE, recording=FALSE),
     BufferState.REFUSED: Contract(ready=FALSE, stalled=True, recording=FALSE),
 }

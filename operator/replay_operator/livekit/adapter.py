@@ -86,6 +86,12 @@ class LiveKitAdapter:
                 return None
         return next((egress_from_proto(info) for info in answer.items), None)
 
+    async def list_room(self, room: str) -> tuple[Egress, ...]:
+        """See `LiveKit.list_room`."""
+        async with self._asking(f"list the egress of room {room!r}", self._answer_timeout_seconds):
+            answer = await self._api.egress.list_egress(proto_egress.ListEgressRequest(room_name=room))
+        return tuple(egress_from_proto(info) for info in answer.items)
+
     async def start(self, request: StartRequest) -> Egress:
         """See `LiveKit.start`."""
         what = f"start an egress in room {request.room!r}"

@@ -27,6 +27,14 @@ class LiveKit(Protocol):
         """
         ...
 
+    async def list_room(self, room: str) -> tuple[Egress, ...]:
+        """List the egresses of a room, also those that are over.
+
+        Args:
+            room: Name of the room.
+        """
+        ...
+
     async def start(self, request: StartRequest) -> Egress:
         """Start a Track Composite egress. Its tracks are not checked: an unknown one fails 32 s later.
 

@@ -1,0 +1,122 @@
+"""A buffer that has a run: keep it, or hand over to the next one, make before break (DESIGN §6.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from replay_operator.api.meta import Condition, ConditionStatus, find_condition
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.domain.decision import Decision, Start, Stop
+from replay_operator.domain.egress import Egress, pair_of
+from replay_operator.domain.endings import ending_of
+from replay_operator.domain.health import Health, health_of
+from replay_operator.domain.observation import Observation
+from replay_operator.domain.renewal import reason_to_renew
+from replay_operator.domain.starts import after_failure, next_start
+from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
+
+HANDOVER_LOOK = timedelta(seconds=1)
+
+STARTING = "Egress is starting; the first segment is on its way."  # one text before and after: one write
+_RECORDING = "Segments arrive on the buffer volume."
+
+
+def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...], now: datetime) -> Decision:
+    """Keep one run, or hand over from the oldest to its successor.
+
+    Whether two egresses are a hand-over or a mistake needs no memory: the older is kept, unless there is a
+    reason to renew it.
+
+    Args:
+        buffer: The resource, with the status that was written last.
+        seen: What was observed.
+        alive: Its egresses that are not dead, oldest first.
+        now: Time of the decision.
+    """
+    keeper, *others = alive
+    wanted = seen.source.pair if seen.source.known else None
+    reason = reason_to_renew(buffer, keeper, seen, wanted, now)
+    if reason is None:
+        # Without a word about the source nobody knows whether another pair of tracks is a mistake.
+        doubles = [e for e in others if seen.source.known or pair_of(e) == pair_of(keeper)]
+        stops = tuple(Stop(e, "a second egress of the same buffer") for e in doubles)
+        return replace(with_run(buffer, seen, keeper, now), actions=stops)
+    unfit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is not None]
+    fit = [e for e in others if e not in unfit]
+    stops = tuple(Stop(e, f"it would have to be renewed at once: {reason}") for e in (*unfit, *fit[1:]))
+    if not fit:
+        return _begin(buffer, seen, keeper, now, stops=stops, reason=reason)
+    successor = fit[0]
+    if health_of(successor, seen, now)[0] is Health.FRESH:
+        done = Stop(keeper, f"{successor.id} has taken over: {reason}")
+        return replace(with_run(buffer, seen, successor, now), actions=(*stops, done))
+    decision = with_run(buffer, seen, keeper, now)
+    return replace(decision, actions=stops, memory=seen.memory, recheck=now + HANDOVER_LOOK)
+
+
+def _begin(
+    buffer: ReplayBuffer,
+    seen: Observation,
+    keeper: Egress,
+    now: datetime,
+    *,
+    stops: tuple[Stop, ...],
+    reason: str,
+) -> Decision:
+    """Start the successor while the old run goes on. A failure to do so costs nothing but another try."""
+    decision = with_run(buffer, seen, keeper, now)
+    if stops:  # LiveKit picks the worker, and picked one that cannot keep it: wait before asking again
+        memory = after_failure(
+            seen.memory, BufferState.WAITING_FOR_CAPACITY, reason, now, outcome_unknown=False
+        )
+        return replace(decision, actions=stops, memory=memory, recheck=memory.retry_at)
+    look_again = next_start(seen, now)
+    if look_again is not None:
+        return replace(decision, memory=seen.memory, recheck=look_again)
+    if seen.memory.begun:
+        ending = ending_of(seen.livekit.ended)
+        memory = after_failure(seen.memory, ending.state, ending.message, now, outcome_unknown=False)
+        return replace(decision, memory=memory, recheck=memory.retry_at)
+    pair = seen.source.pair or pair_of(keeper)
+    return replace(decision, actions=(Start(pair),), memory=replace(seen.memory, begun=True))
+
+
+def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: datetime) -> Decision:
+    """Say what one run that is not dead means for its buffer.
+
+    Args:
+        buffer: The resource, with the status that was written last.
+        seen: What was observed.
+        current: The egress that writes the run.
+        now: Time of the decision.
+    """
+    health, look_again = health_of(current, seen, now)
+    said = find_condition(buffer.status.conditions, RECORDING)
+    unheard = health is Health.UNKNOWN and _is_recording(buffer, current, said)
+    if health is Health.FRESH or (unheard and not seen.coverage.given_up):
+        return Decision(BufferState.RECORDING, _RECORDING, current=current, recheck=look_again)
+    if unheard:
+        return Decision(
+            BufferState.UNCERTAIN,
+            "The agent does not answer, so nobody can say whether segments arrive: check the agent's pod.",
+            current=current,
+            memory=seen.memory,
+            recheck=look_again,
+        )
+    state, message = BufferState.STARTING, STARTING
+    if (
+        said is not None and said.reason in RESTARTS
+    ):  # why it had to start again is what a reader wants to know
+        state, message = BufferState(said.reason), said.message
+    return Decision(state, message, current=current, memory=seen.memory, recheck=look_again)
+
+
+def _is_recording(buffer: ReplayBuffer, egress: Egress, said: Condition | None) -> bool:
+    """Tell whether the status says of this very egress that it records, or that nobody knows."""
+    return (
+        said is not None
+        and said.status is not ConditionStatus.FALSE
+        and buffer.status.egress is not None
+        and buffer.status.egress.id == egress.id
+    )
