@@ -159,14 +159,6 @@ EGRESS_ROWS = (
         worker.cpu_is_exhausted,
     ),
     Row(
-        "a starved worker repeats pictures",
-        "ACTIVE, segments in perfect cadence",
-        "nothing: files cannot show it",
-        "Recording",
-        "most pictures and most of the sound while it lasts",
-        worker.worker_is_starved,
-    ),
-    Row(
         "a handler cannot be launched",
         "500 `internal`, and a FAILED record",
         "finds the record by its prefix, starts again after a second, then after longer and longer",
@@ -233,6 +225,14 @@ FLEET_ROWS = (
         "Recording all the time",
         "nothing: the runs overlap",
         worker.worker_pod_is_deleted,
+    ),
+    Row(
+        "a starved worker repeats pictures",
+        "ACTIVE, segments in perfect cadence; the worker's health port says that no CPU is left",
+        "moves one recording after the other to another worker",
+        "Recording, by another egress",
+        "most pictures and most of the sound for about half a minute",
+        worker.worker_is_starved,
     ),
     Row(
         "LiveKit's server restarts",

@@ -152,6 +152,7 @@ class BufferReconciler:
             workers={id_: worker for id_ in runs if (worker := self._fleet.worker_of(id_))},
             doomed=frozenset(id_ for id_ in runs if self._fleet.is_doomed(id_)),
             lost=frozenset(id_ for id_ in runs if self._fleet.is_lost(id_)),
+            starved=frozenset(id_ for id_ in runs if self._fleet.is_starved(id_)),
             max_run_age=self._settings.max_run_age,
             refusal=self._admission.refusal(uid),
             may_restart=lambda: self._breaker.allow(

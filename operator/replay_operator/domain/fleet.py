@@ -18,6 +18,12 @@ LOST_KEPT = 5000
 """How many lost egresses are remembered. A dead worker's egress stays in LiveKit's list for ever
 (livekit-measured §3), so a small number would bring some back to life; each costs about 200 bytes."""
 
+NO_CPU_CORES = 0.1
+NO_CPU_ROUNDS = 2
+"""A worker that has said so often in a row that less than this is left starves what it holds: segments come
+in perfect cadence with hardly a new picture in them (livekit-measured §3), so only the worker can tell. One
+answer is a moment, the next one comes ten seconds later."""
+
 _FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -108,12 +114,15 @@ class FleetMap:
         views: The newest answer of each worker that answered when it was last asked, by pod uid.
         placed: The pod that held an egress when its worker last answered, by egress id.
         lost: The name of the worker that is gone, by the id of an egress that it held.
+        starved: How often in a row a worker that holds the same egresses has said that no CPU is left, by
+            pod uid.
     """
 
     pods: Mapping[str, FleetPod] = field(default_factory=_nothing)
     views: Mapping[str, WorkerView] = field(default_factory=_nothing)
     placed: Mapping[str, FleetPod] = field(default_factory=_nothing)
     lost: Mapping[str, str] = field(default_factory=_nothing)
+    starved: Mapping[str, int] = field(default_factory=_nothing)
 
     def worker_of(self, egress_id: str) -> str | None:
         """Give the name of the pod that holds an egress; None when nobody knows or it is gone."""
@@ -128,6 +137,17 @@ class FleetMap:
     def is_lost(self, egress_id: str) -> bool:
         """Tell whether the worker that held the egress is gone, and the egress with it."""
         return egress_id in self.lost
+
+    def is_starved(self, egress_id: str) -> bool:
+        """Tell whether the egress should leave its worker, which has no CPU left.
+
+        One at a time is told to: that may be enough for the others.
+        """
+        pod = self.placed.get(egress_id)
+        if pod is None or self.starved.get(pod.uid, 0) < NO_CPU_ROUNDS:
+            return False
+        view = self.views.get(pod.uid)
+        return view is not None and egress_id == max(view.egress_ids)
 
     def idle_workers(self) -> tuple[str, ...]:
         """Give the names of ready workers that said, when last asked, that they hold nothing."""
@@ -163,7 +183,12 @@ class FleetMap:
         """
         held = [id_ for id_, then in self.placed.items() if then.uid == uid]
         rest = _losing(self, held)
-        return replace(rest, pods=_without(rest.pods, {uid}), views=_without(rest.views, {uid}))
+        return replace(
+            rest,
+            pods=_without(rest.pods, {uid}),
+            views=_without(rest.views, {uid}),
+            starved=_without(rest.starved, {uid}),
+        )
 
     def with_list(self, pods: Iterable[FleetPod], known_before: frozenset[str]) -> FleetMap:
         """Take in a complete list of the fleet's pods.
@@ -209,7 +234,15 @@ class FleetMap:
             views=_frozen({**rest.views, asked.uid: view}),
             placed=_frozen({**_without(rest.placed, missing), **held}),
             lost=_without(rest.lost, view.egress_ids),
+            starved=self._starved_after(view),
         )
+
+    def _starved_after(self, view: WorkerView) -> Mapping[str, int]:
+        uid, before = view.pod.uid, self.views.get(view.pod.uid)
+        if view.available_cores >= NO_CPU_CORES or not view.egress_ids:
+            return _without(self.starved, {uid})
+        same = before is not None and before.egress_ids == view.egress_ids
+        return _frozen({**self.starved, uid: 1 + (self.starved.get(uid, 0) if same else 0)})
 
     def without_view(self, uid: str) -> FleetMap:
         """Take in that a worker did not answer. What it held is remembered.
@@ -221,7 +254,7 @@ class FleetMap:
 
 
 def changed_egresses(old: FleetMap, new: FleetMap) -> frozenset[str]:
-    """Give the egresses whose worker, doom or loss differs.
+    """Give the egresses whose worker, doom, loss or hunger for CPU differs.
 
     Args:
         old: A map.
@@ -231,8 +264,13 @@ def changed_egresses(old: FleetMap, new: FleetMap) -> frozenset[str]:
     return frozenset(id_ for id_ in known if _fate(old, id_) != _fate(new, id_))
 
 
-def _fate(fleet: FleetMap, egress_id: str) -> tuple[str | None, bool, bool]:
-    return fleet.worker_of(egress_id), fleet.is_doomed(egress_id), fleet.is_lost(egress_id)
+def _fate(fleet: FleetMap, egress_id: str) -> tuple[str | None, bool, bool, bool]:
+    return (
+        fleet.worker_of(egress_id),
+        fleet.is_doomed(egress_id),
+        fleet.is_lost(egress_id),
+        fleet.is_starved(egress_id),
+    )
 
 
 def _losing(fleet: FleetMap, egress_ids: Iterable[str]) -> FleetMap:

@@ -23,6 +23,9 @@ this band the run's clock drifts, its worker is far behind, or a node's clock is
 DRIFT_MIN_AGE = timedelta(minutes=5)
 """A clock that is off on every worker must not cause a hand-over a minute."""
 
+STARVED_MIN_AGE = timedelta(seconds=30)
+"""When every worker is short of CPU, moving from one to the next for ever would make it worse."""
+
 
 def reason_to_renew(
     buffer: ReplayBuffer, egress: Egress, seen: Observation, wanted: RecordedPair | None, now: datetime
@@ -41,6 +44,8 @@ def reason_to_renew(
     age = now - ns_to_datetime(egress.started_at_ns)
     if age >= max_age(buffer, seen.max_run_age):
         return "it has reached its maximum age"
+    if egress.id in seen.starved and age >= STARVED_MIN_AGE:
+        return "its worker has no CPU left"
     run = seen.coverage.runs.get(seen.runs.get(egress.id, ""))
     if run is not None and age >= DRIFT_MIN_AGE and drifts(run, seen.segment_seconds):
         return "its clock drifts"

@@ -159,6 +159,10 @@ class FleetWatch:
         """See `FleetMap.is_lost`."""
         return self._map.is_lost(egress_id)
 
+    def is_starved(self, egress_id: str) -> bool:
+        """See `FleetMap.is_starved`."""
+        return self._map.is_starved(egress_id)
+
     def pod(self, type_: str | None, body: Mapping[str, Any]) -> None:
         """Take in an event of a fleet pod.
 

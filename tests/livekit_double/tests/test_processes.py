@@ -134,6 +134,7 @@ async def test_health_and_metrics_have_the_recorded_shape(pair: Pair, tmp_path: 
     assert 'livekit_egress_requests{cluster_id=""' in active
     health = await page(pair.health_port)
     assert health.startswith('{"CpuLoad": ')
+    assert not health.startswith('{"CpuLoad": 0.0'), "nothing starves it"
     assert f'"{egress_id}": {{"TrackComposite": {{"room_name": "standup"' in health
 
 

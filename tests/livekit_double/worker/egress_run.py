@@ -60,6 +60,7 @@ class EgressRun:
         self._report = report
         self._clock_offset_ns = round(clock_offset_seconds * 1e9)
         self._on_internal_error = on_internal_error
+        self.starved = False
         self._failure_code = 0
         self._tracks = dict(tracks)
         self._tracks_changed = asyncio.Event()
@@ -105,6 +106,7 @@ class EgressRun:
 
     def starve(self, *, starved: bool) -> None:
         """The worker lacks CPU, or has it again."""
+        self.starved = starved
         if self._recording is not None:
             self._recording.starve(starved=starved)
 

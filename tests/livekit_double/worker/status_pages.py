@@ -51,7 +51,7 @@ class StatusPages:
 
 def health_answer(worker: Worker) -> dict[str, Any]:
     """The health page: "CpuLoad", which in truth is the CPUs left, and the request of every egress."""
-    answer: dict[str, Any] = {"CpuLoad": _cpus_left()}
+    answer: dict[str, Any] = {"CpuLoad": _cpus_left(worker)}
     for egress_id, run in worker.runs.items():
         request = json_format.MessageToDict(run.info.track_composite, preserving_proto_field_name=True)
         answer[egress_id] = {"TrackComposite": request}
@@ -96,9 +96,9 @@ def _load_ratio() -> float:
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
-def _cpus_left() -> float:
-    cpus = os.cpu_count() or 1
-    return round(max(0.0, cpus - os.getloadavg()[0]), 3)
+def _cpus_left(worker: Worker) -> float:
+    # Not the load of this machine: what else runs here says nothing about the worker that is played.
+    return 0.0 if any(run.starved for run in worker.runs.values()) else float(os.cpu_count() or 1)
 
 
 def _resident_bytes() -> int:
