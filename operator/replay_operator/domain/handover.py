@@ -10,13 +10,16 @@ from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.domain.decision import Decision, Start, Stop
 from replay_operator.domain.egress import Egress, pair_of
 from replay_operator.domain.endings import ending_of
-from replay_operator.domain.health import Health, health_of
+from replay_operator.domain.health import Health, health_of, stale_limit
 from replay_operator.domain.observation import Observation
-from replay_operator.domain.renewal import reason_to_renew
+from replay_operator.domain.renewal import FLUSH, reason_to_renew
 from replay_operator.domain.starts import after_failure, next_start
 from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
 
 HANDOVER_LOOK = timedelta(seconds=1)
+FLUSH_LOOK = timedelta(seconds=0.3)
+FLUSH_OVERLAP = timedelta(seconds=1)
+"""For how long both runs record before the old one is stopped to be flushed (DESIGN §6.9)."""
 
 STARTING = "Egress is starting; the first segment is on its way."  # one text before and after: one write
 _RECORDING = "Segments arrive on the buffer volume."
@@ -48,11 +51,22 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
     if not fit:
         return _begin(buffer, seen, keeper, now, stops=stops, reason=reason)
     successor = fit[0]
-    if health_of(successor, seen, now)[0] is Health.FRESH:
+    if _may_take_over(successor, seen, reason, now):
         done = Stop(keeper, f"{successor.id} has taken over: {reason}")
         return replace(with_run(buffer, seen, successor, now), actions=(*stops, done))
     decision = with_run(buffer, seen, keeper, now)
-    return replace(decision, actions=stops, memory=seen.memory, recheck=now + HANDOVER_LOOK)
+    look = FLUSH_LOOK if reason == FLUSH else HANDOVER_LOOK
+    return replace(decision, actions=stops, memory=seen.memory, recheck=now + look)
+
+
+def _may_take_over(successor: Egress, seen: Observation, reason: str, now: datetime) -> bool:
+    """Tell whether the old run may be stopped: the successor has a segment, or frames to flush."""
+    if health_of(successor, seen, now)[0] is Health.FRESH:
+        return True
+    begun, until = successor.media_started_at, seen.flush_until
+    if reason != FLUSH or begun is None or until is None:
+        return False
+    return now >= max(begun + FLUSH_OVERLAP, until)
 
 
 def _begin(
@@ -94,6 +108,10 @@ def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: date
     health, look_again = health_of(current, seen, now)
     said = find_condition(buffer.status.conditions, RECORDING)
     unheard = health is Health.UNKNOWN and _is_recording(buffer, current, said)
+    if health is Health.STARTING and _has_just_taken_over(seen, said, now):
+        return Decision(
+            BufferState.RECORDING, _RECORDING, current=current, memory=seen.memory, recheck=look_again
+        )
     if health is Health.FRESH or (unheard and not seen.coverage.given_up):
         return Decision(BufferState.RECORDING, _RECORDING, current=current, recheck=look_again)
     if unheard:
@@ -110,6 +128,14 @@ def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: date
     ):  # why it had to start again is what a reader wants to know
         state, message = BufferState(said.reason), said.message
     return Decision(state, message, current=current, memory=seen.memory, recheck=look_again)
+
+
+def _has_just_taken_over(seen: Observation, said: Condition | None, now: datetime) -> bool:
+    """Tell whether a recording goes on in a run without a segment: its predecessor's last one is fresh."""
+    if said is None or said.status is not ConditionStatus.TRUE:
+        return False
+    limit = (seen.coverage.as_of or now) - stale_limit(seen.segment_seconds)
+    return any(run.arrived_at >= limit for run in seen.coverage.runs.values())
 
 
 def _is_recording(buffer: ReplayBuffer, egress: Egress, said: Condition | None) -> bool:

@@ -75,8 +75,9 @@ class Observation:
     `runs` names the run of each egress id; `prefix_of` gives the filename prefix of a run of this buffer.
     `workers` names the pod of each egress id, where that is known; `doomed` are the egresses whose worker is
     told to go, `lost` those whose worker is gone, `starved` those that should leave a worker without CPU.
-    After `max_run_age` a run is renewed. `refusal` says why a new recording must wait for its admission;
-    `may_restart` whether a run that fell silent may be replaced now (see `breaker`).
+    After `max_run_age` a run is renewed. Everything before `flush_until` is wanted on disk as soon as that
+    time has come. `refusal` says why a new recording must wait for its admission; `may_restart` whether
+    a run that fell silent may be replaced now (see `breaker`).
     """
 
     livekit: LiveKitView
@@ -91,5 +92,6 @@ class Observation:
     lost: frozenset[str] = frozenset()
     starved: frozenset[str] = frozenset()
     max_run_age: timedelta = timedelta(hours=2)
+    flush_until: datetime | None = None
     refusal: str | None = None
     may_restart: Callable[[], bool] = lambda: True

@@ -26,6 +26,10 @@ DRIFT_MIN_AGE = timedelta(minutes=5)
 STARVED_MIN_AGE = timedelta(seconds=30)
 """When every worker is short of CPU, moving from one to the next for ever would make it worse."""
 
+FLUSH = "a capture wants what the worker still holds"
+FLUSH_LEAD = timedelta(seconds=1)
+"""A new run's media starts 1 to 2 s after it was asked for: asked for earlier, it is there in time."""
+
 
 def reason_to_renew(
     buffer: ReplayBuffer, egress: Egress, seen: Observation, wanted: RecordedPair | None, now: datetime
@@ -51,7 +55,20 @@ def reason_to_renew(
         return "its clock drifts"
     if wanted is not None and wanted != pair_of(egress):
         return "its source publishes other tracks now"
-    return None
+    return FLUSH if _wants_flush(egress, seen, now) else None
+
+
+def _wants_flush(egress: Egress, seen: Observation, now: datetime) -> bool:
+    """Tell whether ending this run would bring wanted media to the disk sooner (DESIGN §6.9).
+
+    A run is left alone for the length of a segment, so captures that come one upon the other share a flush.
+    """
+    until, begun = seen.flush_until, egress.media_started_at
+    if until is None or begun is None or now < until - FLUSH_LEAD:
+        return False
+    if now - begun < timedelta(seconds=seen.segment_seconds):
+        return False
+    return all(run.newest < until for run in seen.coverage.runs.values())
 
 
 def max_age(buffer: ReplayBuffer, age: timedelta) -> timedelta:
