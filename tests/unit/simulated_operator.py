@@ -18,6 +18,7 @@ from replay_operator.controller.assembly import CONFLICT_SECONDS
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.queue import MAX_BACKOFF_SECONDS
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
@@ -92,6 +93,7 @@ class SimulatedOperator:
             rooms=self.rooms,
             agent=agent,
             admission=AdmissionBook(self.buffers, Limits()),
+            flushes=FlushBook(lambda _: self.wake()),
             coverage=self.coverage,
             writer=StatusWriter(gateway, self.buffers, ObjectStore(ReplayCapture), world.now),
             is_listed=lambda: True,

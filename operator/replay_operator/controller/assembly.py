@@ -18,6 +18,7 @@ from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.handlers import Inbox
 from replay_operator.controller.install import FleetSettings, InstallReconciler, InstallSettings
 from replay_operator.controller.jobs import JobStore
@@ -170,6 +171,7 @@ def build_operator(
     )
     policy = PolicyPublisher(agent, build=install.policy, clock=clock, on_pinned=queue_captures)
     rooms = RoomLookup(livekit, clock)
+    flushes = FlushBook(lambda uid: queue.add(Key(Kind.BUFFER, uid)))
     buffers = BufferReconciler(
         settings=BufferSettings(
             namespace=settings.namespace,
@@ -195,6 +197,7 @@ def build_operator(
             ),
         ),
         writer=writer,
+        flushes=flushes,
         is_listed=install.is_listed,
         clock=clock,
     )

@@ -12,6 +12,7 @@ from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.records import EgressRecords
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.runs import RunStarter
@@ -73,6 +74,7 @@ class BufferReconciler:
         agent: AgentClient,
         coverage: CoverageWatch,
         admission: AdmissionBook,
+        flushes: FlushBook,
         writer: StatusWriter,
         is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
@@ -96,6 +98,7 @@ class BufferReconciler:
         self._rooms = rooms
         self._coverage = coverage
         self._admission = admission
+        self._flushes = flushes
         self._writer = writer
         self._is_listed = is_listed
         self._clock = clock
@@ -154,11 +157,14 @@ class BufferReconciler:
             lost=frozenset(id_ for id_ in runs if self._fleet.is_lost(id_)),
             starved=frozenset(id_ for id_ in runs if self._fleet.is_starved(id_)),
             max_run_age=self._settings.max_run_age,
+            flush_until=self._flushes.until(uid),
             refusal=self._admission.refusal(uid),
             may_restart=lambda: self._breaker.allow(
                 uid, runs=len(self._egresses.all_buffers()), now=self._clock()
             ),
         )
+        if seen.flush_until is not None and any(not e.media_started_at_ns for e in view.egresses):
+            self._poller.poke()  # the list tells of the next run's first frame, and somebody waits for it
         if not needs_source(buffer, seen, self._clock()):
             return seen
         return replace(seen, source=await self._look_up(buffer))
