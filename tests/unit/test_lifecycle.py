@@ -278,6 +278,18 @@ def test_sound_that_comes_late_starts_a_run_with_both() -> None:
     assert decision.actions == (Start(RecordedPair(video="TR_VC1", audio="TR_AM1")),)
 
 
+@pytest.mark.parametrize(
+    ("shift", "wanted"), [(501, [("start", "TR_VC1")]), (-501, [("start", "TR_VC1")]), (-500, [])]
+)
+def test_a_run_whose_clock_has_jumped_is_renewed_however_young_it_is(
+    shift: int, wanted: list[tuple[str, str]]
+) -> None:
+    young = egress(started=-20)
+    run = run_coverage().model_copy(update={"clock_shift_milliseconds": shift})
+    view = replace(handing_over(young), coverage=CoverageView(runs={"r1": run}, known=True))
+    assert actions(decide(recorded(young), view, NOW)) == wanted
+
+
 def test_a_source_that_nobody_can_look_up_changes_nothing() -> None:
     unknown = handing_over(OLD, covered=("r1",), source=SourceView())
     assert decide(recorded(OLD), unknown, NOW).actions == ()

@@ -78,7 +78,11 @@ class RunFile(ApiModel):
 
 
 class RunCoverage(ApiModel):
-    """What lies on disk of one run. Only complete segments count (DESIGN §6.7)."""
+    """What lies on disk of one run. Only complete segments count (DESIGN §6.7).
+
+    `clock_shift_milliseconds` is how much later than the run's first segments its newest ones come to the
+    disk, measured against their media time; 0 while that cannot be told.
+    """
 
     run: str
     segments: int
@@ -89,6 +93,7 @@ class RunCoverage(ApiModel):
     arrived_at: AwareDatetime
     ended: bool
     clock: Clock
+    clock_shift_milliseconds: int = 0
 
 
 class BufferCoverage(ApiModel):

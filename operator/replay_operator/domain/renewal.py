@@ -20,6 +20,10 @@ DRIFT_LATE = timedelta(seconds=3)
 """A segment arrives one segment and 0.65 s after its media ended, within 18 ms (livekit-measured §2). Outside
 this band the run's clock drifts, its worker is far behind, or a node's clock is off (DESIGN §6.8)."""
 
+CLOCK_JUMP_MILLISECONDS = 500
+"""The time from a segment's media to its arrival is constant within 18 ms (ibid.). More than this, several
+times in a row, is a clock that has jumped or a worker that falls behind (DESIGN §6.8)."""
+
 DRIFT_MIN_AGE = timedelta(minutes=5)
 """A clock that is off on every worker must not cause a hand-over a minute."""
 
@@ -51,8 +55,8 @@ def reason_to_renew(
     if egress.id in seen.starved and age >= STARVED_MIN_AGE:
         return "its worker has no CPU left"
     run = seen.coverage.runs.get(seen.runs.get(egress.id, ""))
-    if run is not None and age >= DRIFT_MIN_AGE and drifts(run, seen.segment_seconds):
-        return "its clock drifts"
+    if run is not None and is_clock_wrong(run, age, seen.segment_seconds):
+        return "its clock drifts or has jumped, or its worker falls behind"
     if wanted is not None and wanted != pair_of(egress):
         return "its source publishes other tracks now"
     return FLUSH if _wants_flush(egress, seen, now) else None
@@ -82,14 +86,19 @@ def max_age(buffer: ReplayBuffer, age: timedelta) -> timedelta:
     return age * (1 - SPREAD * share)
 
 
-def drifts(run: RunCoverage, segment_seconds: int) -> bool:
-    """Tell whether a run's newest segment arrived at a time that its own clock cannot explain.
+def is_clock_wrong(run: RunCoverage, age: timedelta, segment_seconds: int) -> bool:
+    """Tell whether a run's newest segments arrived at a time that its own clock cannot explain.
 
     Args:
         run: What lies on disk of it.
+        age: How long it has been recording.
         segment_seconds: Its segment length.
     """
-    if run.clock is not Clock.STARTED_AT or run.ended:
+    if run.ended:
+        return False
+    if abs(run.clock_shift_milliseconds) > CLOCK_JUMP_MILLISECONDS:
+        return True
+    if run.clock is not Clock.STARTED_AT or age < DRIFT_MIN_AGE:
         return False
     late = run.arrived_at - run.newest - timedelta(seconds=segment_seconds)
     return not -DRIFT_EARLY <= late <= DRIFT_LATE
