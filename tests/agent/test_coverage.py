@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,6 +44,22 @@ async def test_coverage_tells_how_far_a_run_reaches_on_its_own_clock(rig: Rig) -
     assert about(run["newest"], after(10))
     assert about(run["arrivedAt"], after(12.65), 0.001)
     assert (run["ended"], run["clock"]) == (False, "StartedAt")
+
+
+async def test_coverage_tells_by_how_much_a_runs_clock_has_moved(rig: Rig) -> None:
+    writer = await rig.put_run()
+    writer.record(8)
+    await rig.agent.scan()
+    assert (await rig.run_coverage() or {})["clockShiftMilliseconds"] == pytest.approx(0, abs=50)
+
+    writer.copy(8, 9, 10, 11)
+    for index in (8, 9, 10, 11):
+        file = writer.directory / f"seg_{index:05d}.ts"
+        late_ns = file.stat().st_mtime_ns + 1_500_000_000
+        os.utime(file, ns=(late_ns, late_ns))
+    writer.list(range(12))
+    await rig.agent.scan()
+    assert (await rig.run_coverage() or {})["clockShiftMilliseconds"] == pytest.approx(1500, abs=50)
 
 
 async def test_coverage_says_when_it_was_true(rig: Rig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from replay_operator.agent.clock_shift import clock_shift_milliseconds
 from replay_operator.agent.state import RunState, VolumeState
 from replay_operator.agent.timeline import at, run_clock
 from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunCoverage
@@ -59,4 +60,5 @@ def _run(run: RunState) -> RunCoverage | None:
         arrived_at=at(max(segment.arrived_at_ns for segment in complete)),
         ended=run.ended,
         clock=source,
+        clock_shift_milliseconds=clock_shift_milliseconds(complete),
     )
