@@ -24,7 +24,6 @@ class Row:
         status: what the status of the buffer says, as reasons of its condition Recording.
         lost: which time no clip can hold.
         play: makes it happen on a stage and checks status and coverage.
-        pending: why the operator cannot do this yet; empty when it can.
     """
 
     event: str
@@ -33,7 +32,6 @@ class Row:
     status: str
     lost: str
     play: Callable[[Stage], None]
-    pending: str = ""
 
     @property
     def name(self) -> str:
@@ -42,8 +40,7 @@ class Row:
 
     def cells(self) -> list[str]:
         """What the document shows of it."""
-        operator = f"{self.operator} (**not yet**: {self.pending})" if self.pending else self.operator
-        return [self.event, self.livekit, operator, self.status, self.lost]
+        return [self.event, self.livekit, self.operator, self.status, self.lost]
 
 
 _SILENT = "Recording → RunSilent → Recording"
