@@ -310,11 +310,11 @@ class TestABufferThatIsWritten:
         }
         _write_status(control_plane, namespace, status)
         short = _table(control_plane.kubectl("-n", namespace, "get", "rb"))
-        assert short[0] == ["NAME", "ROOM", "PARTICIPANT", "RECORDING", "STATE", "WINDOW", "AGE"]
-        assert short[1][:-1] == ["alice-screen", "standup", "alice", "False", "SourceGone", "450"]
+        assert short[0] == ["NAME", "ROOM", "PARTICIPANT", "RECORDING", "STATE", "WINDOW", "WORKER", "AGE"]
+        assert short[1][:-1] == ["alice-screen", "standup", "alice", "False", "SourceGone", "450", "egress-0"]
         wide = _table(control_plane.kubectl("-n", namespace, "get", "rb", "--output=wide"))
-        assert wide[0][6:8] == ["WORKER", "EGRESS"]
-        assert wide[1][6:8] == ["egress-0", "EG_abc"]
+        assert wide[0][7] == "EGRESS"
+        assert wide[1][7] == "EG_abc"
 
 
 def _write_status(control_plane: ControlPlane, namespace: str, status: Manifest) -> None:

@@ -98,7 +98,9 @@ def worker_is_killed(stage: Stage) -> None:
 
 def worker_is_interrupted(stage: Stage) -> None:
     subject = stage.recording("interrupted-worker")
-    before = _recorded_again(subject, lambda id_: _signal(stage, id_, signal.SIGINT), told="EgressFailed")
+    before = _recorded_again(
+        subject, lambda id_: _signal(stage, id_, signal.SIGINT), told="EgressFailed or WorkerLost"
+    )
     record = subject.record(before)
     assert (record["status"], record["error_code"]) == ("EGRESS_FAILED", 403)
 

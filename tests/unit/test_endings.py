@@ -9,7 +9,7 @@ import pytest
 from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.domain.decision import Start
 from replay_operator.domain.egress import Egress, EgressState, RecordedPair
-from replay_operator.domain.endings import ending_of
+from replay_operator.domain.endings import ending_of, is_source_closed
 from replay_operator.domain.lifecycle import decide
 from replay_operator.domain.observation import CoverageView, LiveKitView, Observation, SourceView, StartMemory
 from replay_operator.domain.status_contract import BUFFER_CONTRACT, BufferState, conditions_of
@@ -51,6 +51,8 @@ def saying(state: BufferState, message: str) -> ReplayBuffer:
         (KILLED, BufferState.EGRESS_FAILED, "signal: killed"),
         (CLOSED, BufferState.EGRESS_ENDED, "Source closed"),
         (STOPPED, BufferState.EGRESS_ENDED, "StopEgress API"),
+        (replace(KILLED, details="End reason: Process killed"), BufferState.EGRESS_FAILED, "Process killed"),
+        (replace(CPU, state=EgressState.ENDING), BufferState.CPU_EXHAUSTED, "give the workers more CPU"),
         (egress(state=EgressState.ABORTED), BufferState.EGRESS_ABORTED, "no reason given"),
         (egress(state=EgressState.LIMIT_REACHED), BufferState.EGRESS_LIMIT_REACHED, "session_limits"),
         (None, BufferState.EGRESS_ENDED, "does not say why"),
@@ -95,3 +97,15 @@ def test_the_reason_stays_until_the_next_run_records_so_that_a_reader_sees_it() 
     assert (decision.state, decision.message) == (BufferState.CPU_EXHAUSTED, "why")
     fresh = replace(starting, coverage=CoverageView(runs={"r2": run_coverage("r2")}, known=True))
     assert decide(told, fresh, NOW).state is BufferState.RECORDING
+
+
+def test_a_reason_that_comes_late_is_told_while_the_next_run_starts() -> None:
+    young = egress("EG_two", run="r2", started=-2)
+    starting = replace(seen(CPU), livekit=LiveKitView(asked_at=at(-0.1), egresses=(young,), ended=CPU))
+    assert decide(buffer(), starting, NOW).state is BufferState.CPU_EXHAUSTED
+
+
+def test_a_source_that_closed_is_no_trouble() -> None:
+    assert is_source_closed(CLOSED)
+    assert is_source_closed(replace(CLOSED, state=EgressState.ENDING))
+    assert not is_source_closed(CPU)

@@ -59,7 +59,7 @@ _BUFFER_COLUMNS = (
     _Column("Recording", _condition("Recording", "status"), "Whether it records now."),
     _Column("State", _condition("Recording", "reason"), "Why it records, or does not."),
     _Column("Window", ".status.window.seconds", "How far back it reaches, in seconds.", type="integer"),
-    _Column("Worker", ".status.egress.worker", "Fleet pod that records.", priority=_WIDE_ONLY),
+    _Column("Worker", ".status.egress.worker", "Fleet pod that records."),
     _Column("Egress", ".status.egress.id", "LiveKit egress id.", priority=_WIDE_ONLY),
     _AGE,
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.domain.egress import Egress, EgressState, StartRequest
+from replay_operator.domain.endings import is_source_closed
 from replay_operator.domain.observation import LiveKitView
 from replay_operator.livekit.errors import LiveKitError
 from replay_operator.livekit.port import LiveKit
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class EgressRecords:
-    """Looks single egresses up, and keeps the final record of each buffer's last run for a while."""
+    """Looks single egresses up, and keeps the last record of each buffer's last run for a while."""
 
     def __init__(self, livekit: LiveKit, egresses: EgressBook) -> None:
         self._livekit = livekit
@@ -47,9 +48,10 @@ class EgressRecords:
                 )
                 view = replace(view, egresses=(*view.egresses, found))
                 continue
-            if found is not None and found.state.is_over:
+            if found is not None and not is_source_closed(found):
                 self._note_ended(uid, found)
-            self._egresses.note_explained(uid, egress_id)
+            if found is None or found.state.is_over:
+                self._egresses.note_explained(uid, egress_id)
         return replace(view, ended=self._ended.get(uid))
 
     async def find(self, request: StartRequest) -> Egress | None:

@@ -29,24 +29,34 @@ UNTOLD = Ending(
 )
 
 
+def is_source_closed(record: Egress) -> bool:
+    """Tell whether an egress ended because its tracks did: nothing has gone wrong.
+
+    Args:
+        record: LiveKit's final record of it.
+    """
+    return "Source closed" in record.details
+
+
 def ending_of(record: Egress | None) -> Ending:
     """Say why a run ended.
 
     COMPLETE does not mean "as requested": `details` tells (livekit-measured §3).
 
     Args:
-        record: LiveKit's final record of its egress; None: it has none.
+        record: LiveKit's last record of its egress; None: it has none.
     """
     if record is None:
         return UNTOLD
-    said = record.error or record.details.removeprefix("End reason: ") or "no reason given"
+    # Details are there from ENDING on, an error only at the end: what is told must not change in between.
+    said = record.details.removeprefix("End reason: ") or record.error or "no reason given"
     if "CPU exhausted" in record.details:
         return Ending(
             BufferState.CPU_EXHAUSTED,
             f"The egress worker ran out of CPU and ended the recording: {_AGAIN} "
             "If it happens often, give the workers more CPU or allow fewer recordings on each.",
         )
-    if record.state is EgressState.FAILED:
+    if record.state is EgressState.FAILED or "Process killed" in record.details:
         return Ending(
             BufferState.EGRESS_FAILED,
             f"The egress failed ({said}): {_AGAIN} See the log of the egress workers.",

@@ -123,9 +123,10 @@ def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: date
             recheck=look_again,
         )
     state, message = BufferState.STARTING, STARTING
-    if (
-        said is not None and said.reason in RESTARTS
-    ):  # why it had to start again is what a reader wants to know
+    ended = seen.livekit.ended
+    if ended is not None and ended.id != current.id:  # a reader wants to know why it had to start again
+        state, message = ending_of(ended).state, ending_of(ended).message
+    elif said is not None and said.reason in RESTARTS:
         state, message = BufferState(said.reason), said.message
     return Decision(state, message, current=current, memory=seen.memory, recheck=look_again)
 

@@ -17,7 +17,8 @@ class LiveKitView:
 
     `egresses` are those that write below the buffer's directory and are not over. `asked_at` is when that
     list was asked for, None before the first answer; a list older than an action proves nothing about it.
-    `ended` is the final record of the last run that ended without our stop, until the next one records.
+    `ended` is the last record of the last run that ended without our stop and while its source was there,
+    until the next one records.
     """
 
     egresses: tuple[Egress, ...] = ()

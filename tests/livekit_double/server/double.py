@@ -183,6 +183,11 @@ class LiveKitDouble:
             TwirpError: `not_found` if the egress is unknown.
         """
         await self._command(egress_id, {"type": "starve", "starved": starved})
+        link = self.fleet.links.get(self.records.worker_of(egress_id))
+        if link is not None and starved:
+            link.starving.add(egress_id)
+        elif link is not None:
+            link.starving.discard(egress_id)
 
     async def disturb_clock(self, egress_id: str, *, jump_seconds: float = 0.0, pace: float = 1.0) -> None:
         """Makes the clock of a run wrong from now on.

@@ -20,6 +20,7 @@ class WorkerLink:
         worker_id: chosen by the worker; `NE_...`, or its pod name.
         capacity: track composites at once.
         draining: it takes no more.
+        starving: its egresses that lack CPU. A real worker takes no more while no CPU is left.
     """
 
     worker_id: str
@@ -27,6 +28,7 @@ class WorkerLink:
     socket: web.WebSocketResponse
     draining: bool = False
     reserved: set[str] = field(default_factory=set)
+    starving: set[str] = field(default_factory=set)
     stopping: dict[str, asyncio.Future[egress.EgressInfo]] = field(default_factory=dict)
 
     async def send(self, message: dict[str, object]) -> None:
@@ -70,7 +72,10 @@ class Fleet:
         bidding = [
             link
             for link in self.links.values()
-            if not link.draining and not link.socket.closed and self.load(link.worker_id) < link.capacity
+            if not link.draining
+            and not link.starving
+            and not link.socket.closed
+            and self.load(link.worker_id) < link.capacity
         ]
         return max(bidding, key=lambda link: self.load(link.worker_id), default=None)
 
