@@ -18,6 +18,9 @@ class OperatorMetrics:
     active_sessions: Gauge = field(init=False)
     captures: Counter = field(init=False)
     capture_errors: Counter = field(init=False)
+    capture_jobs: Gauge = field(init=False)
+    captures_queued: Gauge = field(init=False)
+    notifications: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         """Register the collectors."""
@@ -47,6 +50,16 @@ class OperatorMetrics:
             Counter(
                 "replay_buffer_capture_errors", "Captures that failed.", ["error_type"], registry=registry
             ),
+        )
+
+        put("capture_jobs", Gauge("replay_operator_capture_jobs", "Captures with a Job.", registry=registry))
+        put(
+            "captures_queued",
+            Gauge("replay_operator_captures_queued", "Captures that wait for a place.", registry=registry),
+        )
+        put(
+            "notifications",
+            Counter("replay_operator_notifications", "Outcomes told.", ["result"], registry=registry),
         )
 
     def render(self) -> bytes:

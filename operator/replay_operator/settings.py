@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from replay_operator.domain.notification import signing_key
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
 
@@ -24,7 +26,7 @@ class LiveKitSettings(BaseSettings):
 class OperatorSettings(BaseSettings):
     """Everything that an install decides. ReadWriteOncePod is refused: several pods share the volumes."""
 
-    model_config = SettingsConfigDict(env_prefix="REPLAY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="REPLAY_", frozen=True, hide_input_in_errors=True)
 
     namespace: Annotated[str, Field(validation_alias="POD_NAMESPACE", min_length=1)]
     pod_name: Annotated[str, Field(validation_alias="POD_NAME")] = "replay-operator"
@@ -64,6 +66,30 @@ class OperatorSettings(BaseSettings):
     capture_service_account: str = "replay-capture"
     capture_deadline_seconds: Annotated[int, Field(ge=30)] = 1800
     capture_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    max_capture_jobs: Annotated[int, Field(ge=1, description="Capture Jobs at once.")] = 3
+    capture_lead_seconds: Annotated[
+        float, Field(ge=0, le=60, description="A Job is made so long before its last segment is due.")
+    ] = 5.0
+    capture_job_keep_seconds: Annotated[
+        int, Field(ge=0, description="How long a finished Job stays, with the log of its pods.")
+    ] = 3600
+    capture_priority_class: str = ""
+    capture_node_labels: Annotated[
+        str,
+        Field(
+            pattern="^$|^[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*$",
+            description="Labels, name=value and commas, that the node of a capture Job must carry.",
+        ),
+    ] = ""
+    clip_deletion_timeout_seconds: Annotated[
+        int, Field(ge=1, description="A capture that is deleted with its clip is gone after this time.")
+    ] = 300
+
+    notify_url: Annotated[
+        str | None,
+        Field(pattern="^https?://", description="Told when a clip is ready or has failed; absent: nobody."),
+    ] = None
+    notify_secret: Annotated[SecretStr | None, Field(description="Signs what is sent there.")] = None
 
     fleet_selector: Annotated[
         str,
@@ -82,3 +108,17 @@ class OperatorSettings(BaseSettings):
     lease: Annotated[str, Field(description="Name of the Lease that the leader holds.")] = "replay-operator"
 
     workers: Annotated[int, Field(ge=1, description="Reconciles at once.")] = 16
+
+    @model_validator(mode="after")
+    def _signs_what_it_tells(self) -> Self:
+        if self.notify_url is None:
+            return self
+        secret = self.notify_secret.get_secret_value() if self.notify_secret else ""
+        if not secret:
+            raise ValueError("REPLAY_NOTIFY_URL needs REPLAY_NOTIFY_SECRET: nothing is sent unsigned")
+        try:
+            signing_key(secret)
+        except ValueError:
+            # Not the error itself: it may hold part of the secret.
+            raise ValueError("REPLAY_NOTIFY_SECRET begins with whsec_, and no base64 follows") from None
+        return self

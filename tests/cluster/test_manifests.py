@@ -170,6 +170,12 @@ def test_rights_are_enumerated_and_end_at_the_namespace(base: list[Json]) -> Non
         (Right("watch", "replaybuffer.dev", "replaybuffers"), True),
         (Right("patch", "replaybuffer.dev", "replaycaptures", "status"), True),
         (Right("patch", "replaybuffer.dev", "replaybuffers"), False),
+        (Right("delete", "replaybuffer.dev", "replaybuffers"), False),
+        (Right("patch", "replaybuffer.dev", "replaycaptures"), True),
+        (Right("delete", "replaybuffer.dev", "replaycaptures"), True),
+        (Right("create", "replaybuffer.dev", "replaycaptures"), False),
+        (Right("patch", "batch", "jobs"), True),
+        (Right("delete", "batch", "jobs"), True),
         (Right("create", "batch", "jobs"), True),
         (Right("create", "", "persistentvolumeclaims"), True),
         (Right("delete", "", "persistentvolumeclaims"), False),
@@ -212,6 +218,7 @@ def test_each_setting_that_is_offered_in_a_comment_is_one_and_can_be_set(
     assert offered.keys() <= known - find(base, "ConfigMap", "replay-operator-settings")["data"].keys()
     for name, value in offered.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("REPLAY_NOTIFY_SECRET", "from a Secret")
     assert OperatorSettings().webhook_port is not None
     assert settings.webhook_port is None, "closed unless somebody wants it"
 

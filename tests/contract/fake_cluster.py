@@ -6,6 +6,7 @@ import copy
 import uuid
 from typing import Any, NamedTuple
 
+from replay_operator.api.meta import ObjectMeta
 from replay_operator.cluster.gateway import ClusterUnreachable, Conflict, KubernetesGateway
 from replay_operator.cluster.resources import ResourceType
 
@@ -30,6 +31,8 @@ class FakeCluster(KubernetesGateway):
         self.calls: list[Call] = []
         self.away_for: set[str] = set()
         """What gets no answer now, such as `patch replaybuffers`."""
+        self.deleted_at = "2026-11-23T12:00:00Z"
+        """The deletionTimestamp of what is deleted now."""
         self._objects: dict[tuple[str, str, str], Json] = {}
         self._version = 100
 
@@ -69,12 +72,11 @@ class FakeCluster(KubernetesGateway):
         self, type_: ResourceType, namespace: str, *, labels: str | None = None
     ) -> tuple[Json, ...]:
         self._called("list", type_, labels or "")
-        wanted = dict([labels.split("=", 1)]) if labels else {}
         return tuple(
             copy.deepcopy(body)
             for (plural, where, _), body in self._objects.items()
             if (plural, where) == (type_.plural, namespace)
-            and wanted.items() <= body["metadata"].get("labels", {}).items()
+            and _selects(labels, body["metadata"].get("labels", {}))
         )
 
     async def create(self, type_: ResourceType, namespace: str, body: Json) -> Json:
@@ -103,6 +105,59 @@ class FakeCluster(KubernetesGateway):
             self._objects[key] = self._stamped(old | {"status": status})
         return self.stored(type_, namespace, name)
 
+    async def patch(self, type_: ResourceType, namespace: str, name: str, body: Json) -> Json | None:
+        self._called("patch", type_, name)
+        key = (type_.plural, namespace, name)
+        if key not in self._objects:
+            return None
+        old = self._objects[key]
+        given = body.get("metadata", {})
+        self._check(old, given.get("resourceVersion"), given.get("uid"))
+        new = _merged(old, body)
+        if new != old:
+            self._objects[key] = self._stamped(new)
+        return self._without_finalizers_it_goes(key)
+
+    async def delete(
+        self,
+        type_: ResourceType,
+        namespace: str,
+        name: str,
+        *,
+        meta: ObjectMeta | None = None,
+        dependents_first: bool = False,
+    ) -> None:
+        self._called("delete", type_, name)
+        key = (type_.plural, namespace, name)
+        if key not in self._objects:
+            return
+        old = self._objects[key]
+        if meta is not None:
+            self._check(old, meta.resource_version, meta.uid)
+        if "deletionTimestamp" not in old["metadata"]:
+            waiting = ["foregroundDeletion"] if dependents_first else []
+            finalizers = [*old["metadata"].get("finalizers", []), *waiting]
+            self._objects[key] = self._stamped(
+                old
+                | {
+                    "metadata": old["metadata"]
+                    | {"deletionTimestamp": self.deleted_at, "finalizers": finalizers}
+                }
+            )
+        self._without_finalizers_it_goes(key)
+
+    def _without_finalizers_it_goes(self, key: tuple[str, str, str]) -> Json:
+        found = copy.deepcopy(self._objects[key])
+        if "deletionTimestamp" in found["metadata"] and not found["metadata"].get("finalizers"):
+            del self._objects[key]
+        return found
+
+    @staticmethod
+    def _check(old: Json, version: str | None, uid: str | None) -> None:
+        meta = old["metadata"]
+        if version not in (None, meta["resourceVersion"]) or uid not in (None, meta["uid"]):
+            raise Conflict(409, f"{meta['name']} has been modified, or is another one")
+
     def _called(self, verb: str, type_: ResourceType, name: str) -> None:
         self.calls.append(Call(verb, type_.plural, name))
         if f"{verb} {type_.plural}" in self.away_for:
@@ -113,6 +168,12 @@ class FakeCluster(KubernetesGateway):
         stamped = copy.deepcopy(body)
         stamped["metadata"]["resourceVersion"] = str(self._version)
         return stamped
+
+
+def _selects(selector: str | None, labels: dict[str, str]) -> bool:
+    """Tell whether `name=value`, or a bare `name`, selects these labels."""
+    name, wants_value, value = (selector or "").partition("=")
+    return not name or (labels.get(name) == value if wants_value else name in labels)
 
 
 def _merged(old: Any, patch: Any) -> Any:

@@ -7,9 +7,17 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from replay_operator.api.agent import BufferCoverage, Coverage, Policy, PolicyAck, RunCoverage, RunFile
+from replay_operator.api.agent import (
+    BufferCoverage,
+    ClipDeletion,
+    Coverage,
+    Policy,
+    PolicyAck,
+    RunCoverage,
+    RunFile,
+)
 from replay_operator.api.replaycapture import Clock
-from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
+from replay_operator.controller.agent_client import AgentClient, AgentUnavailable, NotItsClip
 from replay_operator.domain.egress import (
     Egress,
     EgressState,
@@ -141,6 +149,8 @@ class ScriptedAgent(AgentClient):
         self.policy_came = asyncio.Event()
         self.run_files: list[tuple[RunPath, RunFile]] = []
         self.runs: dict[str, dict[str, RunCoverage]] = {}
+        self.deleted_clips: list[ClipDeletion] = []
+        self.refused_clip: str | None = None
 
     async def put_policy(self, policy: Policy) -> PolicyAck:
         self._answer()
@@ -151,6 +161,12 @@ class ScriptedAgent(AgentClient):
     async def put_run(self, path: RunPath, run: RunFile) -> None:
         self._answer()
         self.run_files.append((path, run))
+
+    async def delete_clip(self, deletion: ClipDeletion) -> None:
+        self._answer()
+        self.deleted_clips.append(deletion)
+        if self.refused_clip is not None:
+            raise NotItsClip(self.refused_clip)
 
     async def coverage(self) -> Coverage:
         self._answer()

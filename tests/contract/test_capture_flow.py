@@ -183,6 +183,7 @@ async def test_a_job_that_exists_already_is_gone_on_with(asked: Rig) -> None:
 
 async def test_a_decision_about_an_old_version_of_a_capture_is_not_written(asked: Rig) -> None:
     behind = asked.restarted()
+    await behind.look()
     await asked.reconcile_capture()
     with pytest.raises(Conflict):  # the queue tries again, by when the watch has told
         await behind.reconcile_capture()
@@ -240,6 +241,7 @@ async def test_attempts_are_bounded(asked: Rig) -> None:
 async def test_a_job_that_somebody_deleted_is_made_again(asked: Rig) -> None:
     await until_cutting(asked)
     (name,) = asked.job_names
+    asked.jobs.drop(asked.cluster.stored(JOBS, NAMESPACE, name))
     asked.cluster.remove(JOBS, NAMESPACE, name)
     await asked.reconcile_capture()
     assert asked.job_names == [name]
@@ -256,6 +258,7 @@ async def test_a_capture_outlives_its_buffer(asked: Rig) -> None:
 
 
 async def test_a_capture_of_a_buffer_that_is_not_there_waits_for_it(rig: Rig) -> None:
+    await rig.look()
     rig.user_creates_capture()
     delay = await rig.reconcile_capture()
     assert rig.capture_reason == "WaitingForBuffer"

@@ -8,16 +8,22 @@ from datetime import datetime, timedelta
 import pytest
 
 from replay_operator.api.capture_job import CaptureError, CaptureErrorReason, CaptureResult
-from replay_operator.api.replaycapture import Clip, Clock, ReplayCapture
+from replay_operator.api.replaycapture import Clip, Clock, NotificationState, ReplayCapture
+from replay_operator.domain.capture_state import is_finished, wants_coverage
+from replay_operator.domain.capture_timing import (
+    ARRIVAL_SLACK,
+    FRAME_TOLERANCE,
+    resolve_range,
+    tail_due,
+    tail_limit,
+)
 from replay_operator.domain.captures import (
     MAX_ATTEMPTS,
     CaptureObservation,
     JobOutcome,
+    await_until,
     decide_capture,
-    is_finished,
     job_name,
-    resolve_range,
-    tail_due,
 )
 from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import CaptureState
@@ -99,13 +105,107 @@ def test_skip_takes_what_is_there() -> None:
     assert job == 1
 
 
-def test_an_end_in_the_future_is_waited_for() -> None:
+def test_an_end_in_the_future_is_waited_for_without_looking_in_between() -> None:
     first, _, _ = decided(
         capture(range={"last": {"seconds": 5, "until": rfc3339(NOW), "postRollSeconds": 30}})
     )
-    decision = decide_capture(first, replace(SEEN, pinned=True), at(1))
+    seen = replace(SEEN, pinned=True, job_lead=timedelta(seconds=5))
+    decision = decide_capture(first, seen, at(1))
     assert decision.state is CaptureState.WAITING_FOR_TAIL
-    assert decision.recheck == at(30)
+    assert decision.recheck == tail_due(at(30), 6) - timedelta(seconds=5)
+    again = first.model_copy(update={"status": decision.status})
+    assert not wants_coverage(again, at(29))
+    assert wants_coverage(again, at(30))
+
+
+def test_the_job_is_made_so_long_before_its_last_segment_is_due_as_a_pod_needs_to_start() -> None:
+    first, _, _ = decided(capture())
+    # Segments of 6 s; the last one ended 3 s ago. The next one holds the last instant, at 1 s.
+    grown = CoverageView(runs={"r1": run_coverage(newest=-3)}, known=True)
+    arrival = at(-3 + 6 + 6) + ARRIVAL_SLACK
+    parts = {"coverage": grown, "pinned": True, "job_lead": timedelta(seconds=5)}
+    early = decide_capture(first, replace(SEEN, **parts), arrival - timedelta(seconds=5.1))  # type: ignore[arg-type] # real fields
+    assert (early.create_job, early.recheck) == (None, arrival - timedelta(seconds=5))
+    due = decide_capture(first, replace(SEEN, **parts), arrival - timedelta(seconds=5))  # type: ignore[arg-type] # real fields
+    assert due.create_job == 1
+
+
+def test_the_worker_waits_for_the_tail_as_long_as_the_operator_would_have() -> None:
+    first, _, _ = decided(capture())
+    assert await_until(first, replace(SEEN, pinned=True)) == tail_limit(at(1), 6)
+    assert await_until(first, replace(SEEN, buffer_recording=False)) is None
+    skipping, _, _ = decided(capture(tail="Skip"))
+    assert await_until(skipping, SEEN) is None
+
+
+@pytest.mark.parametrize("newest", [-9.0, -3.0, -0.5, 0.5])
+def test_the_promised_time_is_not_before_the_last_segment_can_be_there(newest: float) -> None:
+    grown = CoverageView(runs={"r1": run_coverage(newest=newest)}, known=True)
+    first, _, _ = decided(capture(), coverage=grown)
+    promised = first.status.expected_ready_time
+    assert promised is not None
+    arrival = at(newest)
+    while arrival < at(1) - FRAME_TOLERANCE:
+        arrival += timedelta(seconds=6)
+    assert arrival + timedelta(seconds=6) < promised <= tail_due(at(1), 6) + timedelta(seconds=4)
+
+
+def test_who_asks_for_what_is_on_disk_is_promised_the_start_of_a_pod_and_the_cut() -> None:
+    long_ago = {"between": {"start": rfc3339(at(-700)), "end": rfc3339(at(-100))}}
+    first, _, _ = decided(capture(range=long_ago), job_lead=timedelta(seconds=5))
+    assert first.status.expected_ready_time == at(5 + 3 + 2.1)
+
+
+def test_a_full_house_queues_and_the_next_free_place_cuts() -> None:
+    first, _, _ = decided(capture())
+    queued, state, job = decided(first, at(30), pinned=True, may_start=lambda: False)
+    assert (state, job) == (CaptureState.QUEUED, None)
+    again, _, _ = decided(queued, at(60), pinned=True, may_start=lambda: False)
+    assert again.status == queued.status, "nothing is written while the line moves"
+    _, state, job = decided(queued, at(60), pinned=True)
+    assert (state, job) == (CaptureState.CUTTING, 1)
+
+
+@pytest.mark.parametrize("waits_for", ["tail", "place"])
+def test_a_new_process_that_has_not_sent_its_policy_yet_changes_no_status(waits_for: str) -> None:
+    first, _, _ = decided(capture())
+    now = at(2) if waits_for == "tail" else at(30)
+    waiting, state, _ = decided(first, now, pinned=True, may_start=lambda: False)
+    assert state is (CaptureState.WAITING_FOR_TAIL if waits_for == "tail" else CaptureState.QUEUED)
+    after, state_after, job = decided(waiting, at(31), pinned=False)
+    assert (after.status, state_after, job) == (waiting.status, state, None)
+
+
+def test_a_range_that_ends_later_is_cut_at_once_when_its_buffer_is_gone() -> None:
+    later = {"between": {"start": rfc3339(at(-60)), "end": rfc3339(at(600))}}
+    first, _, _ = decided(capture(range=later))
+    _, state, _ = decided(first, at(2), pinned=True, buffer_recording=False)
+    assert state is CaptureState.WAITING_FOR_TAIL, "the source may come back"
+    _, _, job = decided(first, at(2), pinned=True, buffer=None, buffer_recording=False)
+    assert job == 1
+
+
+def test_where_the_buffer_was_and_whose_it_was_is_kept_with_the_capture() -> None:
+    first, _, _ = decided(capture(), buffer=buffer(owner="user-42"))
+    assert first.status.source is not None
+    assert (first.status.source.owner, first.status.source.room) == ("user-42", "standup")
+
+
+@pytest.mark.parametrize("outcome", ["ready", "failed"])
+def test_the_write_of_an_outcome_says_that_it_has_to_be_told_if_anybody_wants_to_know(outcome: str) -> None:
+    first, _, _ = decided(capture())
+    cutting, _, _ = decided(first, at(2), pinned=True, buffer_recording=False)
+    error = CaptureError(reason=CaptureErrorReason.NO_MEDIA, message="why")
+    result = (
+        CaptureResult(capture_uid=CAPTURE_UID, clip=clip())
+        if outcome == "ready"
+        else CaptureResult(capture_uid=CAPTURE_UID, error=error)
+    )
+    quiet, _, _ = decided(cutting, at(4), job=JobOutcome.ENDED, result=result)
+    assert quiet.status.notification is None
+    told, _, _ = decided(cutting, at(4), job=JobOutcome.ENDED, result=result, notify=True)
+    assert told.status.notification is not None
+    assert told.status.notification.state is NotificationState.PENDING
 
 
 def test_nothing_is_awaited_when_nothing_records() -> None:
@@ -137,6 +237,8 @@ def test_a_result_makes_it_ready() -> None:
         (CaptureErrorReason.NO_MEDIA, False),
         (CaptureErrorReason.BUFFER_TOO_SHORT, False),
         (CaptureErrorReason.JOIN_FAILED, True),
+        (CaptureErrorReason.ARCHIVE_FULL, True),
+        (CaptureErrorReason.ARCHIVE_UNWRITABLE, True),
         (CaptureErrorReason.INTERNAL, True),
     ],
 )

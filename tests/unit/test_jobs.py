@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from replay_operator.api.capture_job import REQUEST_VARIABLE, CaptureRequest, CaptureResult
+from replay_operator.api.capture_job import (
+    EXIT_CODES,
+    REQUEST_VARIABLE,
+    CaptureErrorReason,
+    CaptureRequest,
+    CaptureResult,
+    ExitCode,
+)
 from replay_operator.cluster.jobs import (
     CAPTURE_UID_LABEL,
-    EXIT_NO_RETRY,
     JobPhase,
     JobSettings,
+    is_left_over,
     job_body,
     job_phase,
     termination_result,
@@ -85,8 +92,8 @@ def test_the_job_belongs_to_its_capture_and_can_be_watched_by_its_label() -> Non
 
 
 def test_a_failure_that_another_try_cannot_cure_ends_the_job() -> None:
-    (rule,) = body()["spec"]["podFailurePolicy"]["rules"]
-    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [EXIT_NO_RETRY])
+    rule, _ = body()["spec"]["podFailurePolicy"]["rules"]
+    assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [ExitCode.REFUSED])
     assert rule["onExitCodes"]["containerName"] == container(body())["name"]
 
 
@@ -180,14 +187,87 @@ def test_without_a_result_of_this_capture_there_is_none(pods: tuple[Json, ...]) 
     assert termination_result(pods, CAPTURE_UID) is None
 
 
+def test_an_evicted_pod_does_not_count_as_a_failed_try() -> None:
+    _, rule = body()["spec"]["podFailurePolicy"]["rules"]
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+def test_a_job_is_bounded_and_stays_until_its_result_is_written() -> None:
+    spec = body(deadline_seconds=77, retries=4)["spec"]
+    assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (77, 4)
+    assert spec["podReplacementPolicy"] == "Failed", "two pods of one attempt would write one .part"
+    assert "ttlSecondsAfterFinished" not in spec
+    resources = container(body())["resources"]
+    assert resources["requests"].keys() == {"cpu", "memory"}
+    assert resources["limits"].keys() == {"memory"}, "a CPU limit would only make the clip late"
+
+
+def test_a_job_gets_the_priority_and_the_nodes_that_the_install_wants() -> None:
+    plain = pod_spec(body())
+    assert "priorityClassName" not in plain
+    chosen = pod_spec(body(priority_class="media", node_labels=(("disk", "fast"),), beside_agent=True))
+    assert chosen["priorityClassName"] == "media"
+    assert chosen["affinity"].keys() == {"podAffinity", "nodeAffinity"}
+    (term,) = chosen["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    assert term == {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["fast"]}]}
+
+
+def test_each_reason_has_an_exit_code_and_only_the_refusals_end_the_job() -> None:
+    assert EXIT_CODES.keys() == set(CaptureErrorReason)
+    rule, _ = body()["spec"]["podFailurePolicy"]["rules"]
+    final = set(rule["onExitCodes"]["values"])
+    assert {code for code in EXIT_CODES.values() if code in final} == {ExitCode.REFUSED}
+    assert ExitCode.TRY_AGAIN not in final
+
+
+def seen_job(version: int, *, ended: str | None = None, ttl: int | None = None) -> Json:
+    conditions = [{"type": ended, "status": "True"}] if ended else []
+    job = body()
+    spec = {} if ttl is None else {"ttlSecondsAfterFinished": ttl}
+    meta = job["metadata"] | {"resourceVersion": str(version)}
+    return {"metadata": meta, "spec": spec, "status": {"conditions": conditions}}
+
+
 def test_the_store_of_jobs_keeps_what_is_needed_and_names_the_capture() -> None:
     store = JobStore()
-    seen = body() | {"status": {"active": 1}}
+    seen = seen_job(7)
     assert store.put(seen) == CAPTURE_UID
     name = seen["metadata"]["name"]
-    assert store.get(name) == {"metadata": {"name": name}, "status": {"active": 1}}
+    (kept,) = store.of_capture(CAPTURE_UID)
+    assert store.get(name) == kept
+    assert "template" not in str(kept), "five thousand pod templates are never looked at"
+    assert store.running_captures() == {CAPTURE_UID}
     assert store.drop(seen) == CAPTURE_UID
-    assert store.get(name) is None
+    assert (store.get(name), store.of_capture(CAPTURE_UID)) == (None, ())
+
+
+def test_an_older_version_of_a_job_changes_nothing() -> None:
+    store = JobStore()
+    store.put(seen_job(7, ended="Complete", ttl=60))
+    store.put(seen_job(6))
+    assert store.running_captures() == frozenset()
+    (kept,) = store.of_capture(CAPTURE_UID)
+    assert not is_left_over(kept)
+
+
+@pytest.mark.parametrize("ended", ["Complete", "Failed"])
+def test_a_job_is_left_over_from_its_end_until_somebody_has_said_how_long_it_stays(ended: str) -> None:
+    assert not is_left_over(seen_job(1))
+    assert is_left_over(seen_job(2, ended=ended))
+    assert not is_left_over(seen_job(3, ended=ended, ttl=0))
+
+
+def test_a_job_whose_deletion_no_watch_has_told_keeps_no_place_after_the_next_list() -> None:
+    store = JobStore()
+    store.put(seen_job(7))
+    store.replace_all(())
+    assert store.running_captures() == {CAPTURE_UID}, "it may have come while the list was on its way"
+    store.replace_all(())
+    assert store.running_captures() == frozenset()
+    store.replace_all((seen_job(8),))
+    assert store.running_captures() == {CAPTURE_UID}
 
 
 def test_a_job_that_is_not_a_captures_wakes_nobody() -> None:

@@ -43,6 +43,7 @@ EXPECTED_KSTATUS = {
     CaptureState.WAITING_FOR_BUFFER: PROGRESS,
     CaptureState.WAITING_FOR_PIN: PROGRESS,
     CaptureState.WAITING_FOR_TAIL: PROGRESS,
+    CaptureState.QUEUED: PROGRESS,
     CaptureState.CUTTING: PROGRESS,
     CaptureState.READY: CURRENT,
     CaptureState.FAILED: FAILED,

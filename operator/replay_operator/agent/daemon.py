@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from replay_operator.agent.clips import ClipArchive
 from replay_operator.agent.clock import AgentClock
 from replay_operator.agent.coverage import coverage, stored_bytes
 from replay_operator.agent.file_work import FileWork
@@ -18,7 +19,7 @@ from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.sweep import Sweeper
 from replay_operator.agent.tokens import TokenFiles
 from replay_operator.agent.volume import Volume
-from replay_operator.api.agent import Coverage, Policy, PolicyAck, RunFile
+from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, RunFile
 from replay_operator.domain.layout import RunPath
 
 _logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Agent:
         self._files = FileWork()
         self._guard = asyncio.Lock()
         self._volume = Volume(settings.volume)
+        self._archive = ClipArchive(settings.archive)
         self._lock = VolumeLock(settings.volume)
         self._tokens = TokenFiles(settings.token_directory)
         self._metrics = AgentMetrics()
@@ -151,6 +153,18 @@ class Agent:
             stored = await self._files.run(self._volume.make_run, path, run_file)
             self._scanner.adopt(path, stored)
             return stored
+
+    async def delete_clip(self, wanted: ClipDeletion) -> None:
+        """Delete a clip from the archive volume.
+
+        Args:
+            wanted: Which clip, and whose.
+
+        Raises:
+            ClipRefusedError: It is not that capture's clip.
+            OSError: The volume refuses.
+        """
+        await self._files.run(self._archive.delete, wanted)
 
     def coverage(self) -> Coverage:
         """Describe what lies on the volume."""

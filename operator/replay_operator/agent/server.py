@@ -9,9 +9,10 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import ValidationError
 
+from replay_operator.agent.clips import ClipRefusedError
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.policy_book import POLICY_LIMIT_BYTES, InvalidPolicyError
-from replay_operator.api.agent import Policy, RunFile
+from replay_operator.api.agent import ClipDeletion, Policy, Refused, RunFile
 from replay_operator.api.model import ApiModel
 from replay_operator.domain.layout import LayoutError, RunPath
 
@@ -35,6 +36,7 @@ def make_app(agent: Agent) -> web.Application:
         [
             web.put("/v1/policy", _put_policy),
             web.put("/v1/runs/{namespace}/{uid}/{run}", _put_run),
+            web.post("/v1/clips/delete", _delete_clip),
             web.get("/v1/coverage", _get_coverage),
             web.get("/metrics", _get_metrics),
             web.get("/healthz", _get_health),
@@ -89,6 +91,19 @@ async def _put_run(request: web.Request) -> web.Response:
     path = RunPath(namespace=match["namespace"], buffer_uid=match["uid"], run=match["run"])
     stored = await request.app[_AGENT].put_run(path, await _body(request, RunFile))
     return web.json_response(stored.to_wire())
+
+
+async def _delete_clip(request: web.Request) -> web.Response:
+    try:
+        await request.app[_AGENT].delete_clip(await _body(request, ClipDeletion))
+    except ClipRefusedError as refusal:
+        return _error(HTTPStatus.CONFLICT, str(refusal))
+    except OSError as error:
+        return _error(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            f"the archive volume cannot be used, look at it: {error.strerror}",
+        )
+    return web.json_response(Refused().to_wire())
 
 
 async def _get_coverage(request: web.Request) -> web.Response:

@@ -16,6 +16,7 @@ class AgentSettings(BaseSettings):
 
     Attributes:
         volume: Where the buffer volume is mounted.
+        archive: Where the archive volume is mounted.
         bind_address: Address to listen on; the manifests give the pod's own.
         port: TCP port to listen on; 0 takes a free one.
         token_directory: The mounted Secret with `token` and, during a rotation, `previous-token`.
@@ -30,6 +31,7 @@ class AgentSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REPLAY_AGENT_", frozen=True)
 
     volume: Path = Path("/buffer")
+    archive: Path = Path("/archive")
     bind_address: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8480
     token_directory: Path = Path("/etc/replay/agent-token")

@@ -2,6 +2,7 @@
 
 `PUT /v1/policy`  body Policy, answer PolicyAck; 409 with a PolicyAck when a newer one is in force.
 `PUT /v1/runs/<namespace>/<buffer uid>/<run>`  body RunFile; makes the run's directory and its `run.json`.
+`POST /v1/clips/delete`  body ClipDeletion; 200 when the clip is gone, 409 when it is not this capture's.
 `GET /v1/coverage`  answer Coverage, for all buffers at once.
 """
 
@@ -75,6 +76,19 @@ class RunFile(ApiModel):
     media_started_at_ns: int | None = None
     video_track: str | None = None
     audio_track: str | None = None
+
+
+class ClipDeletion(ApiModel):
+    """A clip that nobody wants any more: `path` on the archive volume, and the capture that made it."""
+
+    path: Annotated[str, Field(max_length=1024)]
+    capture_uid: Annotated[str, Field(min_length=8, max_length=64)]
+
+
+class Refused(ApiModel):
+    """A sentence that says why something was not done; without one it was done."""
+
+    error: str | None = None
 
 
 class RunCoverage(ApiModel):

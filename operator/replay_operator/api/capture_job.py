@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
@@ -18,13 +20,17 @@ MAX_TERMINATION_MESSAGE_BYTES = 3072
 
 
 class CaptureRequest(ApiModel):
-    """One clip to make. Paths are those that the worker sees."""
+    """One clip to make. Paths are those that the worker sees.
+
+    Until `wait_until` the worker waits for the segment that holds `end`; absent: it takes what is on disk.
+    """
 
     capture_uid: str
     attempt: Annotated[int, Field(ge=1)] = 1
     buffer_directory: str
     start: AwareDatetime
     end: AwareDatetime
+    wait_until: AwareDatetime | None = None
     when_short: WhenShort = WhenShort.CLAMP
     holes: Holes = Holes.KEEP
     trim: Trim = Trim.EXACT
@@ -50,6 +56,35 @@ class CaptureErrorReason(StrEnum):
     ARCHIVE_FULL = "ArchiveFull"
     ARCHIVE_UNWRITABLE = "ArchiveUnwritable"
     INTERNAL = "Internal"
+
+
+class ExitCode(IntEnum):
+    """What the worker's exit code says (names and numbers of sysexits.h)."""
+
+    MADE = 0
+    REFUSED = 65
+    """EX_DATAERR: the same request will be refused again. The Job ends at once (podFailurePolicy)."""
+    TRY_AGAIN = 75
+    """EX_TEMPFAIL: the same request may succeed later. The Job starts its pod again."""
+
+
+EXIT_CODES: Mapping[CaptureErrorReason, ExitCode] = MappingProxyType(
+    {
+        CaptureErrorReason.BAD_REQUEST: ExitCode.REFUSED,
+        CaptureErrorReason.NO_MEDIA: ExitCode.REFUSED,
+        CaptureErrorReason.BUFFER_TOO_SHORT: ExitCode.REFUSED,
+        CaptureErrorReason.HOLES_IN_RANGE: ExitCode.REFUSED,
+        CaptureErrorReason.BUFFER_UNREADABLE: ExitCode.TRY_AGAIN,
+        CaptureErrorReason.UNSUPPORTED_LAYOUT: ExitCode.REFUSED,
+        CaptureErrorReason.JOIN_FAILED: ExitCode.TRY_AGAIN,
+        CaptureErrorReason.VERIFICATION_FAILED: ExitCode.TRY_AGAIN,
+        CaptureErrorReason.ARCHIVE_FULL: ExitCode.TRY_AGAIN,
+        CaptureErrorReason.ARCHIVE_UNWRITABLE: ExitCode.TRY_AGAIN,
+        CaptureErrorReason.INTERNAL: ExitCode.TRY_AGAIN,
+    }
+)
+"""The one table of what a retry can cure: a disk or a process, not the range. The worker's exit code, the
+Job's podFailurePolicy, the operator's further Jobs and docs/captures.md follow it."""
 
 
 class CaptureError(ApiModel):

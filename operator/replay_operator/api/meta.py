@@ -50,6 +50,7 @@ class ObjectMeta(ApiModel):
     creation_timestamp: AwareDatetime
     deletion_timestamp: AwareDatetime | None = None
     resource_version: str = ""
+    finalizers: tuple[str, ...] = ()
     annotations: dict[str, str] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
 

@@ -189,7 +189,12 @@ class ReplayCaptureSpec(ApiModel):
     ] = DeletionPolicy.RETAIN
     ttl_seconds_after_finished: Annotated[
         int | None,
-        Field(ge=0, le=31536000, description="Remove this object so many seconds after it finished."),
+        Field(
+            ge=0,
+            le=31536000,
+            description="Remove this object so many seconds after it finished; "
+            "its clip stays unless deletionPolicy is Delete. An object that GitOps tracks is not removed.",
+        ),
     ] = None
 
 
@@ -198,6 +203,10 @@ class CaptureSource(ApiModel):
 
     buffer_uid: Annotated[str, Field(max_length=64, description="UID of the ReplayBuffer.")]
     path: Annotated[str, Field(max_length=512, description="Directory of the buffer on the buffer volume.")]
+    owner: Annotated[
+        str | None, Field(max_length=253, description="Owner of the buffer, as its spec named it then.")
+    ] = None
+    room: Annotated[str | None, Field(max_length=253, description="Room of the buffer.")] = None
 
 
 class ResolvedRange(ApiModel):
@@ -282,6 +291,23 @@ class Clip(ApiModel):
     ] = None
 
 
+class NotificationState(StrEnum):
+    """How far the news of the outcome is on its way to the install's webhook."""
+
+    PENDING = "Pending"
+    DELIVERED = "Delivered"
+    FAILED = "Failed"
+
+
+class Notification(ApiModel):
+    """The news of the outcome; present when the install has a webhook to tell it to."""
+
+    state: Annotated[
+        NotificationState,
+        Field(description="Pending until the receiver has taken it; Failed after an hour of trying."),
+    ]
+
+
 class ReplayCaptureStatus(ApiModel):
     """What became of the capture."""
 
@@ -293,7 +319,8 @@ class ReplayCaptureStatus(ApiModel):
         Field(
             max_length=16,
             description="Ready, Reconciling, Stalled (kstatus). "
-            "Ready=True: the clip is complete and verified.",
+            "Ready=True: the clip is complete and verified. "
+            "TTLExpired: the time to delete this object has come, and something holds it.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -304,6 +331,7 @@ class ReplayCaptureStatus(ApiModel):
         AwareDatetime | None, Field(description="When the clip should be ready.")
     ] = None
     clip: Clip | None = None
+    notification: Notification | None = None
 
 
 class ReplayCapture(ApiModel):

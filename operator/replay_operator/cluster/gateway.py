@@ -12,6 +12,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
+from replay_operator.api.meta import ObjectMeta
 from replay_operator.cluster.resources import ResourceType
 
 Json = dict[str, Any]
@@ -166,9 +167,46 @@ class KubernetesGateway:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", path, body=body, query=query, content_type=_MERGE_PATCH)
 
-    async def delete(self, type_: ResourceType, namespace: str, name: str) -> None:
-        """Delete an object and what it owns; one that does not exist is as good."""
-        body = {"propagationPolicy": "Background"}
+    async def patch(self, type_: ResourceType, namespace: str, name: str, body: Json) -> Json | None:
+        """Merge into an object (RFC 7386: lists are replaced); None when it is gone.
+
+        Args:
+            type_: What to write.
+            namespace: Where.
+            name: Which object.
+            body: What changes. A `metadata.resourceVersion` in it is the guard.
+
+        Raises:
+            Conflict: The object is no longer that version.
+        """
+        path = type_.path(namespace, name)
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._request("PATCH", path, body=body, query=query, content_type=_MERGE_PATCH)
+
+    async def delete(
+        self,
+        type_: ResourceType,
+        namespace: str,
+        name: str,
+        *,
+        meta: ObjectMeta | None = None,
+        dependents_first: bool = False,
+    ) -> None:
+        """Delete an object and what it owns; one that does not exist is as good.
+
+        Args:
+            type_: What to delete.
+            namespace: Where.
+            name: Which object.
+            meta: The object as it was looked at: another version of it, or a namesake, stays.
+            dependents_first: It is gone only when what it owns is: a Job after its pods have ended.
+
+        Raises:
+            Conflict: The object is no longer the version in `meta`.
+        """
+        body: Json = {"propagationPolicy": "Foreground" if dependents_first else "Background"}
+        if meta is not None:
+            body["preconditions"] = {"uid": meta.uid, "resourceVersion": meta.resource_version}
         await self._request("DELETE", type_.path(namespace, name), body=body)
 
     @staticmethod

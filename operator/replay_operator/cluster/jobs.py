@@ -8,17 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from replay_operator.api.capture_job import REQUEST_VARIABLE, CaptureRequest, CaptureResult
+from replay_operator.api.capture_job import REQUEST_VARIABLE, CaptureRequest, CaptureResult, ExitCode
 from replay_operator.api.meta import ObjectMeta
 from replay_operator.cluster.gateway import KubernetesGateway
-from replay_operator.cluster.resources import CAPTURES, PODS
+from replay_operator.cluster.resources import CAPTURES, JOBS, PODS
 from replay_operator.domain.captures import job_name
 
 CAPTURE_UID_LABEL = "replaybuffer.dev/capture-uid"
 CAPTURE_NAME_ANNOTATION = "replaybuffer.dev/capture"
-
-EXIT_NO_RETRY = 65
-"""The worker ends with EX_DATAERR when another try would end the same way."""
 
 BUFFER_MOUNT = "/buffer"
 ARCHIVE_MOUNT = "/archive"
@@ -29,6 +26,7 @@ class JobSettings:
     """What the install decides about every capture Job.
 
     `beside_agent` puts its pod on the agent's node: a ReadWriteOnce volume is attached to that one only.
+    `node_labels` are those that its node must carry.
     """
 
     image: str
@@ -38,6 +36,9 @@ class JobSettings:
     deadline_seconds: int
     retries: int
     beside_agent: bool
+    keep_seconds: int = 3600
+    priority_class: str = ""
+    node_labels: tuple[tuple[str, str], ...] = ()
 
 
 class JobPhase(StrEnum):
@@ -61,6 +62,8 @@ class JobView:
 def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
     """Build the Job.
 
+    It has no `ttlSecondsAfterFinished`: its pods hold the result until the capture's status does (see
+    `expire_job`). An evicted or preempted pod counts as no failure; `activeDeadlineSeconds` bounds that.
     The pod gets no service account token, sees the buffer read-only, and passes Pod Security `restricted`.
     No user is named: the image's is numeric, and OpenShift assigns one.
 
@@ -102,9 +105,13 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
                         "onExitCodes": {
                             "containerName": "capture",
                             "operator": "In",
-                            "values": [EXIT_NO_RETRY],
+                            "values": [ExitCode.REFUSED.value],
                         },
-                    }
+                    },
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
                 ]
             },
             "template": {"metadata": {"labels": labels}, "spec": _pod_spec(request, settings)},
@@ -112,20 +119,24 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
     }
 
 
-_BESIDE_AGENT = {
-    "podAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": [
-            {
-                "topologyKey": "kubernetes.io/hostname",
-                "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "replay-agent"}},
-            }
-        ]
-    }
-}
+def _affinity(settings: JobSettings) -> dict[str, Any]:
+    affinity: dict[str, Any] = {}
+    if settings.beside_agent:
+        labels = {"app.kubernetes.io/name": "replay-agent"}
+        beside = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
+        affinity["podAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}
+    if settings.node_labels:
+        wanted = [{"key": name, "operator": "In", "values": [value]} for name, value in settings.node_labels]
+        terms = {"nodeSelectorTerms": [{"matchExpressions": wanted}]}
+        affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
+    return {"affinity": affinity} if affinity else {}
 
 
 def _pod_spec(request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
-    return ({"affinity": _BESIDE_AGENT} if settings.beside_agent else {}) | {
+    priority = {"priorityClassName": settings.priority_class} if settings.priority_class else {}
+    return {
+        **_affinity(settings),
+        **priority,
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,
@@ -181,6 +192,27 @@ def job_phase(job: dict[str, Any] | None) -> tuple[JobPhase, str]:
         if condition["type"] == "Failed":
             return JobPhase.FAILED, f"{condition.get('reason', '')}: {condition.get('message', '')}"
     return JobPhase.RUNNING, ""
+
+
+def is_left_over(job: dict[str, Any]) -> bool:
+    """Tell whether a Job has ended and nobody has said yet how long it stays."""
+    phase, _ = job_phase(job)
+    ended = phase in (JobPhase.SUCCEEDED, JobPhase.FAILED)
+    return ended and "ttlSecondsAfterFinished" not in job.get("spec", {})
+
+
+async def expire_job(
+    gateway: KubernetesGateway, namespace: str, name: str, keep_seconds: int
+) -> dict[str, Any] | None:
+    """Let Kubernetes delete a finished Job after a while; None when it is gone already.
+
+    Args:
+        gateway: The Kubernetes API.
+        namespace: Where the Job is.
+        name: Which Job; its result is in the capture's status.
+        keep_seconds: How long it and the logs of its pods stay.
+    """
+    return await gateway.patch(JOBS, namespace, name, {"spec": {"ttlSecondsAfterFinished": keep_seconds}})
 
 
 def termination_result(pods: tuple[dict[str, Any], ...], capture_uid: str) -> CaptureResult | None:

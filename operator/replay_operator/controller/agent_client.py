@@ -10,7 +10,7 @@ import aiofiles
 import aiohttp
 from pydantic import ValidationError
 
-from replay_operator.api.agent import Coverage, Policy, PolicyAck, RunFile
+from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, Refused, RunFile
 from replay_operator.api.model import ApiModel
 from replay_operator.domain.layout import RunPath
 
@@ -21,6 +21,10 @@ T = TypeVar("T", bound=ApiModel)
 
 class AgentUnavailable(Exception):
     """The agent did not do what was asked; nothing is known about the volume until it does."""
+
+
+class NotItsClip(Exception):
+    """The agent will not delete a file: it does not belong to that capture, or its path makes no sense."""
 
 
 class AgentClient:
@@ -41,6 +45,18 @@ class AgentClient:
     async def put_run(self, path: RunPath, run: RunFile) -> None:
         """Make a run's directory, or complete its `run.json`."""
         await self._call("PUT", f"/v1/runs/{path.relative}", run)
+
+    async def delete_clip(self, deletion: ClipDeletion) -> None:
+        """Delete a clip with what lies beside it; one that is gone already is as good.
+
+        Raises:
+            NotItsClip: Asking again would be refused again.
+            AgentUnavailable: Nobody knows whether it is gone.
+        """
+        answer = await self._call("POST", "/v1/clips/delete", deletion, refusal_is_answer=409)
+        refusal = _read(Refused, answer).error
+        if refusal is not None:
+            raise NotItsClip(refusal)
 
     async def coverage(self) -> Coverage:
         """Ask what lies on the volume."""

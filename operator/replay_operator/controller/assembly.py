@@ -9,28 +9,31 @@ from datetime import UTC, datetime, timedelta
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
-from replay_operator.cluster.claims import ClaimRequest
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
-from replay_operator.cluster.jobs import JobSettings
 from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
+from replay_operator.controller.capture_line import CaptureLine
+from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.handlers import Inbox
-from replay_operator.controller.install import FleetSettings, InstallReconciler, InstallSettings
+from replay_operator.controller.install import InstallReconciler
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
+from replay_operator.controller.notify import Notifier
+from replay_operator.controller.part_settings import install_settings, job_settings
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.admission import Limits
-from replay_operator.domain.captures import is_finished
+from replay_operator.domain.capture_state import wants_coverage
 from replay_operator.domain.fleet import FleetPod, WorkerView
+from replay_operator.domain.notification import News
 from replay_operator.livekit.poller import Snapshot, SnapshotPoller
 from replay_operator.livekit.port import LiveKit
 from replay_operator.livekit.webhooks import Hint
@@ -63,6 +66,7 @@ class Operator:
     poller: SnapshotPoller
     fleet: FleetWatch
     rooms: RoomLookup
+    notifier: Notifier | None
     metrics: OperatorMetrics
     may_act: Callable[[], bool]
 
@@ -107,6 +111,7 @@ def build_operator(
     metrics: OperatorMetrics,
     epoch: int,
     may_act: Callable[[], bool],
+    send_news: Callable[[News], Awaitable[None]] | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Operator:
     """Put the parts together.
@@ -120,6 +125,7 @@ def build_operator(
         metrics: Where figures are counted.
         epoch: Of this leader; it grows with each.
         may_act: Whether this process still leads.
+        send_news: Tells somebody the outcome of a capture; None: nobody is told.
         clock: Gives the time.
     """
     queue: KeyedQueue[Key] = KeyedQueue()
@@ -139,7 +145,8 @@ def build_operator(
         queue_buffers(frozenset(path.rpartition("/")[2] for path in paths))
 
     def coverage_heard() -> None:
-        queue_captures(frozenset(c.metadata.uid for c in inbox.captures if not is_finished(c)))
+        now = clock()
+        queue_captures(frozenset(c.metadata.uid for c in inbox.captures if wants_coverage(c, now)))
 
     def snapshot() -> Snapshot:
         return poller.snapshot
@@ -158,11 +165,20 @@ def build_operator(
         on_change=coverage_changed,
         on_answer=coverage_heard,
     )
+    line = CaptureLine(
+        places=settings.max_capture_jobs,
+        captures=inbox.captures,
+        jobs=inbox.jobs,
+        wake=queue_captures,
+        metrics=metrics,
+    )
     install = InstallReconciler(
         settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
         buffers=inbox.buffers,
         captures=inbox.captures,
+        jobs=inbox.jobs,
+        line=line,
         queue=queue,
         egresses=egresses,
         poller=poller,
@@ -201,9 +217,30 @@ def build_operator(
         is_listed=install.is_listed,
         clock=clock,
     )
+    notifier = send_news and Notifier(
+        send_news, captures=inbox.captures, writer=writer, metrics=metrics, may_act=may_act, clock=clock
+    )
+    retirement = CaptureRetirement(
+        settings=RetirementSettings(
+            namespace=settings.namespace,
+            job_keep_seconds=settings.capture_job_keep_seconds,
+            clip_deletion_timeout=timedelta(seconds=settings.clip_deletion_timeout_seconds),
+        ),
+        gateway=gateway,
+        agent=agent,
+        captures=inbox.captures,
+        jobs=inbox.jobs,
+        writer=writer,
+        notifier=notifier,
+        clock=clock,
+    )
     captures = CaptureReconciler(
         settings=CaptureSettings(
-            settings.namespace, settings.segment_duration_seconds, job_settings(settings)
+            namespace=settings.namespace,
+            segment_seconds=settings.segment_duration_seconds,
+            job=job_settings(settings),
+            job_lead=timedelta(seconds=settings.capture_lead_seconds),
+            notifies=notifier is not None,
         ),
         buffers=inbox.buffers,
         captures=inbox.captures,
@@ -212,7 +249,10 @@ def build_operator(
         policy=policy,
         coverage=coverage,
         writer=writer,
+        line=line,
+        retirement=retirement,
         metrics=metrics,
+        is_listed=install.is_listed,
         clock=clock,
     )
     return Operator(
@@ -227,54 +267,7 @@ def build_operator(
         poller=poller,
         fleet=fleet,
         rooms=rooms,
+        notifier=notifier,
         metrics=metrics,
         may_act=may_act,
-    )
-
-
-def install_settings(settings: OperatorSettings, *, epoch: int) -> InstallSettings:
-    """Pick what the install reconciler needs.
-
-    Args:
-        settings: All settings.
-        epoch: Of this leader.
-    """
-    return InstallSettings(
-        namespace=settings.namespace,
-        claims=(
-            ClaimRequest(
-                settings.buffer_claim,
-                settings.buffer_claim_size,
-                settings.buffer_storage_class,
-                settings.buffer_access_mode,
-            ),
-            ClaimRequest(
-                settings.archive_claim,
-                settings.archive_claim_size,
-                settings.archive_storage_class,
-                settings.archive_access_mode,
-            ),
-        ),
-        fleet=FleetSettings(
-            name=settings.fleet,
-            per_worker=settings.buffers_per_worker,
-            headroom=settings.fleet_headroom,
-            minimum=settings.fleet_min,
-            maximum=settings.fleet_max,
-        ),
-        epoch=epoch,
-        default_segment_seconds=settings.segment_duration_seconds,
-    )
-
-
-def job_settings(settings: OperatorSettings) -> JobSettings:
-    """Pick what every capture Job needs."""
-    return JobSettings(
-        image=settings.capture_image,
-        buffer_claim=settings.buffer_claim,
-        archive_claim=settings.archive_claim,
-        service_account=settings.capture_service_account,
-        deadline_seconds=settings.capture_deadline_seconds,
-        retries=settings.capture_retries,
-        beside_agent=settings.buffer_access_mode == "ReadWriteOnce",
     )

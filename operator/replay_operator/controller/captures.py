@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from replay_operator.api.capture_job import CaptureRequest
@@ -22,19 +22,23 @@ from replay_operator.cluster.jobs import (
     view_job,
 )
 from replay_operator.cluster.resources import JOBS
+from replay_operator.controller.capture_line import CaptureLine
+from replay_operator.controller.capture_retirement import CaptureRetirement
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.capture_end import clip_path_of
+from replay_operator.domain.capture_state import is_finished
 from replay_operator.domain.captures import (
     CaptureDecision,
     CaptureObservation,
     JobOutcome,
+    await_until,
     decide_capture,
-    is_finished,
 )
-from replay_operator.domain.layout import clip_path
+from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState, CaptureState
 from replay_operator.metrics import OperatorMetrics
@@ -66,6 +70,8 @@ class CaptureSettings:
     namespace: str
     segment_seconds: int
     job: JobSettings
+    job_lead: timedelta
+    notifies: bool
 
 
 class CaptureReconciler:
@@ -82,7 +88,10 @@ class CaptureReconciler:
         policy: PolicyPublisher,
         coverage: CoverageWatch,
         writer: StatusWriter,
+        line: CaptureLine,
+        retirement: CaptureRetirement,
         metrics: OperatorMetrics,
+        is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -93,7 +102,10 @@ class CaptureReconciler:
         self._policy = policy
         self._coverage = coverage
         self._writer = writer
+        self._line = line
+        self._retirement = retirement
         self._metrics = metrics
+        self._is_listed = is_listed
         self._clock = clock
 
     async def reconcile(self, uid: str) -> float | None:
@@ -106,18 +118,32 @@ class CaptureReconciler:
         Returns:
             Seconds until it must be looked at again, or None.
         """
+        if not self._is_listed():
+            return None  # an unknown buffer is not a missing one; the list queues every capture
         capture = self._captures.get(uid)
-        if capture is None:
+        if capture is None or capture.metadata.deletion_timestamp is not None:
             self._policy.poke()
-            return None
-        if is_finished(capture) or capture.metadata.deletion_timestamp is not None:
-            return None
-        decision = decide_capture(capture, await self._observe(capture), self._clock())
-        if decision.create_job is not None:
-            await self._create_job(capture, decision.create_job)
-        await self._writer.write_capture(capture, decision.status)
+            self._line.look()
+            return None if capture is None else await self._retirement.delete(capture)
+        capture = await self._retirement.settle_finalizer(capture)
+        if is_finished(capture):
+            return await self._retirement.look_after(capture)
+        return await self._go_on(capture)
+
+    async def _go_on(self, capture: ReplayCapture) -> float | None:
+        seen = await self._observe(capture)
+        try:
+            decision = decide_capture(capture, seen, self._clock())
+            if decision.create_job is not None:
+                await self._create_job(capture, decision.create_job, await_until(capture, seen))
+            capture = await self._writer.write_capture(capture, decision.status)
+        finally:
+            self._line.started(capture.metadata.uid)
         self._count(decision)
         self._policy.poke()
+        if is_finished(capture):
+            self._line.look()
+            return await self._retirement.look_after(capture)
         if decision.recheck is None:
             return None
         return max(0.0, (decision.recheck - self._clock()).total_seconds())
@@ -132,15 +158,21 @@ class CaptureReconciler:
         job = await self._job(capture)
         view = await view_job(self._gateway, self._settings.namespace, job, capture.metadata.uid)
         segment_seconds = buffer.status.segment_seconds if buffer else None
+        path = (
+            source.path if source else buffer and buffer_path(capture.metadata.namespace, buffer.metadata.uid)
+        )
         return CaptureObservation(
             buffer=buffer,
-            coverage=self._coverage.of(source.path) if source else CoverageView(),
+            coverage=self._coverage.of(path) if path else CoverageView(),
             segment_seconds=segment_seconds or self._settings.segment_seconds,
             buffer_recording=buffer is not None and _can_grow(buffer),
             pinned=self._policy.is_pinned(capture.metadata.uid),
             job=_OUTCOME[view.phase],
             result=view.result,
             job_message=view.message,
+            job_lead=self._settings.job_lead,
+            may_start=lambda: self._line.take_place(capture.metadata.uid),
+            notify=self._settings.notifies,
         )
 
     async def _job(self, capture: ReplayCapture) -> dict[str, Any] | None:
@@ -150,41 +182,35 @@ class CaptureReconciler:
         # After a restart the watch may not have told yet: "no Job" must not be guessed.
         return self._jobs.get(name) or await self._gateway.get(JOBS, self._settings.namespace, name)
 
-    async def _create_job(self, capture: ReplayCapture, attempt: int) -> None:
-        body = job_body(capture.metadata, self._request(capture, attempt), self._settings.job)
+    async def _create_job(self, capture: ReplayCapture, attempt: int, wait_until: datetime | None) -> None:
+        request = self._request(capture, attempt, wait_until)
+        body = job_body(capture.metadata, request, self._settings.job)
         try:
-            await self._gateway.create(JOBS, self._settings.namespace, body)
+            self._jobs.put(await self._gateway.create(JOBS, self._settings.namespace, body))
         except Conflict:
             log.info("Job %s exists already: going on with it", body["metadata"]["name"])
 
-    def _request(self, capture: ReplayCapture, attempt: int) -> CaptureRequest:
-        source, wanted = capture.status.source, capture.status.range
-        if source is None or wanted is None:
+    def _request(self, capture: ReplayCapture, attempt: int, wait_until: datetime | None) -> CaptureRequest:
+        source, wanted, clip_path = capture.status.source, capture.status.range, clip_path_of(capture)
+        if source is None or wanted is None or clip_path is None:
             raise ValueError(
                 f"ReplayCapture {capture.metadata.name}: a Job was wanted before its range was known"
             )
-        buffer = self._buffers.get(source.buffer_uid)
         output = capture.spec.output or Output()
-        meta = capture.metadata
         return CaptureRequest(
-            capture_uid=meta.uid,
+            capture_uid=capture.metadata.uid,
             attempt=attempt,
             buffer_directory=f"{BUFFER_MOUNT}/{source.path}",
             start=wanted.start,
             end=wanted.end,
+            wait_until=wait_until,
             when_short=capture.spec.when_short,
             holes=capture.spec.holes,
             trim=capture.spec.trim,
             archive_directory=ARCHIVE_MOUNT,
-            clip_path=clip_path(
-                namespace=meta.namespace,
-                owner=buffer.spec.owner if buffer else None,
-                day=wanted.start,
-                name=output.name or meta.name,
-                uid=meta.uid,
-            ),
+            clip_path=clip_path,
             title=output.title,
-            room=buffer.spec.room if buffer else None,
+            room=source.room,
             buffer=capture.spec.buffer_ref.name,
             thumbnail=output.thumbnail,
         )

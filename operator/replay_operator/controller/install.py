@@ -15,8 +15,11 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.autoscaler import FloorOutcome, set_floor
 from replay_operator.cluster.claims import ClaimRequest, ensure_claim
 from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
-from replay_operator.cluster.resources import BUFFERS, CAPTURES
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS
+from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.egresses import EgressBook
+from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.store import ObjectStore
@@ -79,6 +82,8 @@ class InstallReconciler:
         gateway: KubernetesGateway,
         buffers: ObjectStore[ReplayBuffer],
         captures: ObjectStore[ReplayCapture],
+        jobs: JobStore,
+        line: CaptureLine,
         queue: KeyedQueue[Key],
         egresses: EgressBook,
         poller: SnapshotPoller,
@@ -89,6 +94,8 @@ class InstallReconciler:
         self._gateway = gateway
         self._buffers = buffers
         self._captures = captures
+        self._jobs = jobs
+        self._line = line
         self._queue = queue
         self._egresses = egresses
         self._poller = poller
@@ -104,7 +111,7 @@ class InstallReconciler:
         return self._listed_at is not None and self._poller.snapshot.complete
 
     def is_listed(self) -> bool:
-        """Tell whether all objects of both kinds are known."""
+        """Tell whether all objects of both kinds, and all capture Jobs, are known."""
         return self._listed_at is not None
 
     def policy(self) -> Policy | None:
@@ -138,6 +145,7 @@ class InstallReconciler:
         if not self._claims_made:
             await self._make_claims()
         self._count()
+        self._line.look()
         if self.is_whole:
             self._sweep()
             await self._set_floor()
@@ -146,6 +154,8 @@ class InstallReconciler:
         namespace = self._settings.namespace
         buffers = await self._gateway.list(BUFFERS, namespace)
         captures = await self._gateway.list(CAPTURES, namespace)
+        jobs = await self._gateway.list(JOBS, namespace, labels=CAPTURE_UID_LABEL)
+        self._jobs.replace_all(jobs)
         gone = [Key(Kind.BUFFER, uid) for uid in self._buffers.replace_all(buffers)]
         gone += [Key(Kind.CAPTURE, uid) for uid in self._captures.replace_all(captures)]
         for key in gone:

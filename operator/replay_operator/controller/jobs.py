@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, JobPhase, job_phase
 
 Json = dict[str, Any]
 
@@ -14,21 +14,58 @@ class JobStore:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Json] = {}
+        self._come: set[str] = set()  # since the last complete list
 
     def get(self, name: str) -> Json | None:
         """Give a Job, or None when no watch has told of it."""
         return self._jobs.get(name)
 
+    def of_capture(self, uid: str) -> tuple[Json, ...]:
+        """Give the known Jobs of a capture, of all its attempts."""
+        return tuple(job for job in self._jobs.values() if _capture_uid(job) == uid)
+
+    def running_captures(self) -> frozenset[str]:
+        """Give the uids of the captures for which a Job runs."""
+        running = (_capture_uid(j) for j in self._jobs.values() if job_phase(j)[0] is JobPhase.RUNNING)
+        return frozenset(uid for uid in running if uid is not None)
+
     def put(self, body: Json) -> str | None:
         """Take in a Job; give the uid of the capture that it works for."""
-        meta = body["metadata"]
-        self._jobs[meta["name"]] = {"metadata": {"name": meta["name"]}, "status": body.get("status", {})}
-        return _capture_uid(body)
+        meta, uid = body["metadata"], _capture_uid(body)
+        version = int(meta.get("resourceVersion") or 0)
+        known = self._jobs.get(meta["name"])
+        if known is not None and int(known["metadata"]["resourceVersion"]) > version:
+            return uid
+        if known is None:
+            self._come.add(meta["name"])
+        kept: Json = {
+            "metadata": {"name": meta["name"], "resourceVersion": str(version), "labels": {}},
+            "spec": {},
+            "status": body.get("status", {}),
+        }
+        if uid is not None:
+            kept["metadata"]["labels"] = {CAPTURE_UID_LABEL: uid}
+        if "ttlSecondsAfterFinished" in body.get("spec", {}):
+            kept["spec"] = {"ttlSecondsAfterFinished": body["spec"]["ttlSecondsAfterFinished"]}
+        self._jobs[meta["name"]] = kept
+        return uid
 
     def drop(self, body: Json) -> str | None:
         """Forget a Job that was deleted; give the uid of the capture that it worked for."""
         self._jobs.pop(body["metadata"]["name"], None)
         return _capture_uid(body)
+
+    def replace_all(self, bodies: tuple[Json, ...]) -> None:
+        """Take in a complete list: a Job whose deletion no watch has told must not keep a place.
+
+        What has come since the list before may be younger than this one, so only the next can show it gone.
+        """
+        listed = {body["metadata"]["name"] for body in bodies}
+        for name in self._jobs.keys() - listed - self._come:
+            del self._jobs[name]
+        for body in bodies:
+            self.put(body)
+        self._come = set()
 
 
 def _capture_uid(body: Json) -> str | None:

@@ -22,6 +22,7 @@ from replay_operator.controller.assembly import Operator, build_operator, utc_no
 from replay_operator.controller.handlers import build_registry, kopf_settings
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.leader import Elector
+from replay_operator.controller.notify import WebhookSender
 from replay_operator.controller.webhook_server import serve_webhooks
 from replay_operator.livekit.adapter import LiveKitAdapter
 from replay_operator.livekit.webhooks import WebhookVerifier
@@ -46,6 +47,7 @@ class _Connections:
     livekit: LiveKitAdapter
     agent: AgentClient
     probe: WorkerProbe
+    sender: WebhookSender | None
 
 
 async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> None:
@@ -103,7 +105,14 @@ async def _connections(
             livekit=livekit,
             agent=AgentClient(settings.agent_url, settings.agent_token_directory / "token", session),
             probe=WorkerProbe(session, settings.fleet_health_port),
+            sender=_sender(settings, session),
         )
+
+
+def _sender(settings: OperatorSettings, session: aiohttp.ClientSession) -> WebhookSender | None:
+    if settings.notify_url is None or settings.notify_secret is None:
+        return None
+    return WebhookSender(settings.notify_url, settings.notify_secret.get_secret_value(), session, utc_now)
 
 
 async def _lead(
@@ -150,6 +159,7 @@ async def _operate(
         metrics=process.metrics,
         epoch=epoch,
         may_act=lambda: connections.elector.is_leading,
+        send_news=connections.sender.send if connections.sender else None,
     )
     process.operator = operator
     async with _webhooks(settings, livekit, operator):
@@ -160,6 +170,7 @@ async def _operate(
             operator.policy.run(),
             operator.install.run(),
             operator.fleet.run(),
+            *([operator.notifier.run()] if operator.notifier is not None else []),
             kopf.operator(
                 registry=build_registry(operator.inbox, fleet_selector=settings.fleet_selector),
                 settings=kopf_settings(fleet_selector=settings.fleet_selector),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from replay_operator.api.meta import find_condition
+from replay_operator.api.meta import ObjectMeta, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.api.replaycapture import ReplayCapture, ReplayCaptureStatus
 from replay_operator.cluster.events import Event, EventType, post_event
@@ -78,10 +78,13 @@ class StatusWriter:
         after = find_condition(status.conditions, READY)
         if after is None or (before is not None and before.reason == after.reason):
             return
-        kind = EventType.WARNING if is_true(status.conditions, STALLED) else EventType.NORMAL
-        event = Event(kind, after.reason, after.message)
-        log.info("%s %s: %s: %s", type_.kind, old.metadata.name, after.reason, after.message)
+        type_of_event = EventType.WARNING if is_true(status.conditions, STALLED) else EventType.NORMAL
+        await self.tell(type_, old.metadata, Event(type_of_event, after.reason, after.message))
+
+    async def tell(self, type_: ResourceType, meta: ObjectMeta, event: Event) -> None:
+        """Post an Event about an object. One that is refused is logged and no more: it decides nothing."""
+        log.info("%s %s: %s: %s", type_.kind, meta.name, event.reason, event.message)
         try:
-            await post_event(self._gateway, event, type_, old.metadata, self._clock())
+            await post_event(self._gateway, event, type_, meta, self._clock())
         except ClusterError as error:
-            log.warning("event %s for %s was not posted: %s", after.reason, old.metadata.name, error)
+            log.warning("event %s for %s was not posted: %s", event.reason, meta.name, error)

@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from replay_operator.api.capture_job import CaptureErrorReason, CaptureResult
+from replay_operator.api.capture_job import EXIT_CODES, CaptureResult, ExitCode
 from replay_operator.api.meta import ObjectMeta
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import (
     CaptureSource,
     Clip,
     JobStatus,
+    Notification,
+    NotificationState,
     ReplayCapture,
     ReplayCaptureStatus,
     ResolvedRange,
     Tail,
 )
+from replay_operator.domain.capture_state import state_of
+from replay_operator.domain.capture_timing import (
+    cutting_time,
+    is_covered,
+    resolve_range,
+    tail_expected,
+    tail_limit,
+)
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.status_contract import (
     CAPTURE_CONTRACT,
-    READY,
-    STALLED,
     CaptureState,
     conditions_of,
-    is_true,
 )
 
-CREATION_ROUNDING = timedelta(seconds=1)
-"""creationTimestamp is cut to whole seconds: the click was at most this much later."""
-
-ARRIVAL_SLACK = timedelta(seconds=0.7)
-"""A segment is on disk segmentSeconds + 0.65 s after its media ends (DESIGN §6)."""
-
-TAIL_PATIENCE = timedelta(seconds=4)
-"""How much later than promised the last segment may come before the clip is cut without it."""
-
-CUTTING_TIME = timedelta(seconds=3)
-FRAME_TOLERANCE = timedelta(milliseconds=50)
 BUFFER_PATIENCE = timedelta(minutes=5)
 MAX_FUTURE = timedelta(hours=4)
 MAX_ATTEMPTS = 3
+
+QUEUE_RECHECK = timedelta(seconds=60)
+"""Who waits in the queue is woken when its place is free; this is for news that got lost."""
+
+
+class Refusal(StrEnum):
+    """Why the operator gives a capture up. With CaptureErrorReason: the closed list of docs/captures.md."""
+
+    BUFFER_NOT_FOUND = "BufferNotFound"
+    END_TOO_FAR = "EndTooFar"
+    JOB_FAILED = "JobFailed"
+
+
+_CUTTING = "The Job waits for the last instant where it is not on disk yet, and cuts the clip."
 
 
 class JobOutcome(StrEnum):
@@ -58,8 +69,10 @@ class JobOutcome(StrEnum):
 class CaptureObservation:
     """Everything that a decision looks at.
 
-    `buffer_recording` says whether more segments can still come. `job_message` is what Kubernetes says of a
-    Job that failed without a result.
+    `buffer_recording` says whether more segments can still come. `job_lead` is how long before the last
+    instant is due the Job is made. `may_start` asks for one of the places for Jobs, and takes it when it says
+    yes. `job_message` is what Kubernetes says of a Job that failed without a result. `notify` tells whether
+    somebody wants to be told the outcome.
     """
 
     buffer: ReplayBuffer | None
@@ -70,6 +83,9 @@ class CaptureObservation:
     job: JobOutcome = JobOutcome.NONE
     result: CaptureResult | None = None
     job_message: str = ""
+    job_lead: timedelta = timedelta(0)
+    may_start: Callable[[], bool] = lambda: True
+    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +96,6 @@ class CaptureDecision:
     state: CaptureState
     create_job: int | None = None
     recheck: datetime | None = None
-
-
-def is_finished(capture: ReplayCapture) -> bool:
-    """Tell whether nothing more will happen: the clip is ready, or never will be."""
-    conditions = capture.status.conditions
-    return is_true(conditions, READY) or is_true(conditions, STALLED)
-
-
-def resolve_range(capture: ReplayCapture) -> ResolvedRange:
-    """Turn the asked range into absolute time."""
-    asked = capture.spec.range
-    if asked.between is not None:
-        return ResolvedRange(start=asked.between.start, end=asked.between.end)
-    if asked.last is None:
-        raise ValueError("a range holds exactly one of last and between: the schema refuses anything else")
-    until = asked.last.until or capture.metadata.creation_timestamp + CREATION_ROUNDING
-    return ResolvedRange(
-        start=until - timedelta(seconds=asked.last.seconds),
-        end=until + timedelta(seconds=asked.last.post_roll_seconds),
-    )
-
-
-def tail_due(end: datetime, segment_seconds: int) -> datetime:
-    """Give when the segment that holds `end` is on disk at the latest, if all is well."""
-    return end + timedelta(seconds=2 * segment_seconds) + ARRIVAL_SLACK
 
 
 def job_name(meta: ObjectMeta, attempt: int) -> str:
@@ -128,10 +119,16 @@ def decide_capture(capture: ReplayCapture, seen: CaptureObservation, now: dateti
     if capture.status.job is not None:
         if seen.job is JobOutcome.NONE:
             return _cut(capture, capture.status.job.attempts, now)
-        return _say(capture, CaptureState.CUTTING, "The Job cuts the clip.", now)
-    if not seen.pinned:
-        return _say(capture, CaptureState.WAITING_FOR_PIN, "Waiting for the agent to hold the segments.", now)
-    return _await_tail(capture, seen, now)
+        return _say(capture, CaptureState.CUTTING, _CUTTING, now)
+    return _start(capture, seen, now) if seen.pinned else _await_pin(capture, now)
+
+
+def _await_pin(capture: ReplayCapture, now: datetime) -> CaptureDecision:
+    state = state_of(capture)
+    if state in (CaptureState.WAITING_FOR_TAIL, CaptureState.QUEUED):
+        # It was pinned when this was written; this process has only not sent its first policy yet.
+        return CaptureDecision(status=capture.status, state=state)
+    return _say(capture, CaptureState.WAITING_FOR_PIN, "Waiting for the agent to hold the segments.", now)
 
 
 def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
@@ -139,13 +136,21 @@ def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) ->
     wanted = resolve_range(capture)
     if wanted.end > capture.metadata.creation_timestamp + MAX_FUTURE:
         return _fail(
-            capture, "EndTooFar", "The range ends more than four hours after creation: ask later.", now
+            capture,
+            seen,
+            Refusal.END_TOO_FAR,
+            "The range ends more than four hours after creation: ask later.",
+            now,
         )
     if seen.buffer is None:
         patience_ends = capture.metadata.creation_timestamp + BUFFER_PATIENCE
         if now >= patience_ends:
             return _fail(
-                capture, "BufferNotFound", f"There is no ReplayBuffer {name!r} in this namespace.", now
+                capture,
+                seen,
+                Refusal.BUFFER_NOT_FOUND,
+                f"There is no ReplayBuffer {name!r} in this namespace.",
+                now,
             )
         waiting = _say(
             capture, CaptureState.WAITING_FOR_BUFFER, f"ReplayBuffer {name!r} does not exist (yet).", now
@@ -154,7 +159,12 @@ def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) ->
     meta = seen.buffer.metadata
     status = capture.status.model_copy(
         update={
-            "source": CaptureSource(buffer_uid=meta.uid, path=buffer_path(meta.namespace, meta.uid)),
+            "source": CaptureSource(
+                buffer_uid=meta.uid,
+                path=buffer_path(meta.namespace, meta.uid),
+                owner=seen.buffer.spec.owner,
+                room=seen.buffer.spec.room,
+            ),
             "range": wanted,
             "expected_ready_time": _expected_ready(capture, wanted, seen, now),
         }
@@ -171,66 +181,101 @@ def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) ->
 def _expected_ready(
     capture: ReplayCapture, wanted: ResolvedRange, seen: CaptureObservation, now: datetime
 ) -> datetime:
-    if capture.spec.tail is Tail.SKIP or not seen.buffer_recording:
-        return max(now, wanted.end) + CUTTING_TIME
-    return max(now, tail_due(wanted.end, seen.segment_seconds)) + CUTTING_TIME
+    """Promise a time. A Job that is made at once needs its pod started first: the lead is what that takes."""
+    on_disk = (
+        tail_expected(wanted.end, seen.segment_seconds, seen.coverage)
+        if _awaits_tail(capture, seen)
+        else wanted.end
+    )
+    return max(on_disk, now + seen.job_lead) + cutting_time(wanted)
 
 
-def _await_tail(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
+def _awaits_tail(capture: ReplayCapture, seen: CaptureObservation) -> bool:
+    # Flush waits as well, until the operator can make a worker flush.
+    return capture.spec.tail is not Tail.SKIP and seen.buffer_recording
+
+
+def _start(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
+    due = _job_due(capture, seen)
+    if now < due:
+        waiting = _say(
+            capture, CaptureState.WAITING_FOR_TAIL, "The last instant is not on the buffer volume yet.", now
+        )
+        return replace(waiting, recheck=due)
+    if not seen.may_start():
+        waiting = _say(
+            capture,
+            CaptureState.QUEUED,
+            "All places for capture Jobs are taken (REPLAY_MAX_CAPTURE_JOBS); the segments are held.",
+            now,
+        )
+        return replace(waiting, recheck=now + QUEUE_RECHECK)
+    return _cut(capture, 1, now)
+
+
+def _job_due(capture: ReplayCapture, seen: CaptureObservation) -> datetime:
+    """Give when to make the Job: shortly before the last instant is due, so that its pod runs by then."""
     wanted = capture.status.range
     if wanted is None:
         raise ValueError("the range is resolved before its tail is awaited")
-    if now < wanted.end:
-        waiting = _say(capture, CaptureState.WAITING_FOR_TAIL, "The range has not ended yet.", now)
-        return replace(waiting, recheck=wanted.end)
-    limit = tail_due(wanted.end, seen.segment_seconds) + TAIL_PATIENCE
-    covered = seen.coverage.known and any(
-        run.newest >= wanted.end - FRAME_TOLERANCE for run in seen.coverage.runs.values()
-    )
-    if covered or capture.spec.tail is Tail.SKIP or not seen.buffer_recording or now >= limit:
-        return _cut(capture, 1, now)
-    waiting = _say(
-        capture, CaptureState.WAITING_FOR_TAIL, "Waiting for the segment that holds the last instant.", now
-    )
-    return replace(waiting, recheck=limit)
+    if seen.buffer is None or is_covered(wanted.end, seen.coverage):
+        return wanted.start  # nothing more will come, or all is there
+    if not _awaits_tail(capture, seen):
+        return wanted.end
+    return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) - seen.job_lead
+
+
+def await_until(capture: ReplayCapture, seen: CaptureObservation) -> datetime | None:
+    """Give until when the worker shall wait for the last instant, or None when it shall not.
+
+    Args:
+        capture: With its range resolved.
+        seen: What was observed when the Job is made.
+    """
+    wanted = capture.status.range
+    if wanted is None or not _awaits_tail(capture, seen):
+        return None
+    return tail_limit(wanted.end, seen.segment_seconds)
 
 
 def _cut(capture: ReplayCapture, attempt: int, now: datetime) -> CaptureDecision:
-    said = _say(capture, CaptureState.CUTTING, "The Job cuts the clip.", now)
+    said = _say(capture, CaptureState.CUTTING, _CUTTING, now)
     job = JobStatus(name=job_name(capture.metadata, attempt), attempts=attempt)
     return replace(said, create_job=attempt, status=said.status.model_copy(update={"job": job}))
-
-
-_RETRYABLE = (
-    CaptureErrorReason.BUFFER_UNREADABLE,
-    CaptureErrorReason.JOIN_FAILED,
-    CaptureErrorReason.VERIFICATION_FAILED,
-    CaptureErrorReason.INTERNAL,
-)
 
 
 def _finish(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
     result = seen.result
     if result is not None and result.clip is not None:
-        return _ready(capture, result.clip, now)
+        return _ready(capture, seen, result.clip, now)
     attempts = capture.status.job.attempts if capture.status.job else 1
     if result is not None and result.error is not None:
-        if result.error.reason in _RETRYABLE and attempts < MAX_ATTEMPTS:
+        if EXIT_CODES[result.error.reason] is ExitCode.TRY_AGAIN and attempts < MAX_ATTEMPTS:
             return _cut(capture, attempts + 1, now)
-        return _fail(capture, result.error.reason.value, result.error.message, now)
+        return _fail(capture, seen, result.error.reason.value, result.error.message, now)
     if attempts < MAX_ATTEMPTS:
         return _cut(capture, attempts + 1, now)  # a clip that was published is found again by its sidecar
     message = f"The Job ended {attempts} times without a result. {seen.job_message}".strip()
-    return _fail(capture, "JobFailed", message, now)
+    return _fail(capture, seen, Refusal.JOB_FAILED, message, now)
 
 
-def _ready(capture: ReplayCapture, clip: Clip, now: datetime) -> CaptureDecision:
+def _ready(capture: ReplayCapture, seen: CaptureObservation, clip: Clip, now: datetime) -> CaptureDecision:
     said = _say(capture, CaptureState.READY, "The clip is complete, verified and on the archive volume.", now)
-    return replace(said, status=said.status.model_copy(update={"clip": clip}))
+    return _with_news(replace(said, status=said.status.model_copy(update={"clip": clip})), seen)
 
 
-def _fail(capture: ReplayCapture, reason: str, message: str, now: datetime) -> CaptureDecision:
-    return _say(capture, CaptureState.FAILED, message, now, reason=reason)
+def _fail(
+    capture: ReplayCapture, seen: CaptureObservation, reason: str, message: str, now: datetime
+) -> CaptureDecision:
+    return _with_news(_say(capture, CaptureState.FAILED, message, now, reason=reason), seen)
+
+
+def _with_news(decision: CaptureDecision, seen: CaptureObservation) -> CaptureDecision:
+    """Note in the same write that the outcome has to be told: a crash must not lose it."""
+    if not seen.notify:
+        return decision
+    news = Notification(state=NotificationState.PENDING)
+    return replace(decision, status=decision.status.model_copy(update={"notification": news}))
 
 
 def _say(

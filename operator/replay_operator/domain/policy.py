@@ -12,7 +12,7 @@ from replay_operator.api.model import GROUP
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS
-from replay_operator.domain.captures import is_finished
+from replay_operator.domain.capture_state import is_finished
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.status_contract import RECORDING, BufferState
 
@@ -24,6 +24,8 @@ def pins_of(captures: Iterable[ReplayCapture]) -> dict[str, tuple[Pin, ...]]:
     pins: dict[str, list[Pin]] = defaultdict(list)
     for capture in captures:
         source, wanted = capture.status.source, capture.status.range
+        if capture.metadata.deletion_timestamp is not None:
+            continue  # its clip is no longer wanted
         if source is None or wanted is None or is_finished(capture):
             continue
         pins[source.path].append(Pin(capture_uid=capture.metadata.uid, start=wanted.start, end=wanted.end))

@@ -102,6 +102,7 @@ class CaptureState(StrEnum):
     WAITING_FOR_BUFFER = "WaitingForBuffer"
     WAITING_FOR_PIN = "WaitingForPin"
     WAITING_FOR_TAIL = "WaitingForTail"
+    QUEUED = "Queued"
     CUTTING = "Cutting"
     READY = "ClipReady"
     FAILED = "Failed"
@@ -111,6 +112,7 @@ CAPTURE_CONTRACT: dict[CaptureState, Contract] = {
     CaptureState.WAITING_FOR_BUFFER: Contract(ready=FALSE, reconciling=True),
     CaptureState.WAITING_FOR_PIN: Contract(ready=FALSE, reconciling=True),
     CaptureState.WAITING_FOR_TAIL: Contract(ready=FALSE, reconciling=True),
+    CaptureState.QUEUED: Contract(ready=FALSE, reconciling=True),
     CaptureState.CUTTING: Contract(ready=FALSE, reconciling=True),
     CaptureState.READY: Contract(ready=TRUE),
     CaptureState.FAILED: Contract(ready=FALSE, stalled=True),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from replay_operator.api.capture_job import CaptureErrorReason, CaptureRequest, CaptureResult
@@ -16,6 +17,7 @@ from replay_operator.media.plan import Plan, Wanted, make_plan
 from replay_operator.media.publish import publish, published_before
 from replay_operator.media.runs import Run, read_buffer
 from replay_operator.media.selection import Selection, select_segments
+from replay_operator.media.tail import await_tail, newest_instant
 from replay_operator.media.timeline import Interval
 from replay_operator.media.verify import verify
 
@@ -47,6 +49,7 @@ def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
     before = published_before(place, request.capture_uid)
     if before is not None:
         return place, before
+    await_tail(request, clock=lambda: datetime.now(UTC), pause=time.sleep)
     plan = plan_clip(request)
     with part_file(place, request.attempt, plan.size_bytes) as descriptor:
         part = place.part(request.attempt)
@@ -118,7 +121,12 @@ def _with_media(selections: list[Selection], request: CaptureRequest) -> list[Se
     if found:
         return found
     oldest = min((o for s in selections if (o := _oldest(s)) is not None), default=None)
-    reach = f"its oldest media is from {oldest.isoformat()}" if oldest else "it holds no complete segment"
+    newest = newest_instant([s.run for s in selections])
+    reach = (
+        f"its media on disk reaches from {oldest.isoformat()} to {newest.isoformat()}"
+        if oldest and newest
+        else "it holds no complete segment"
+    )
     raise CaptureFailedError(
         CaptureErrorReason.NO_MEDIA,
         f"buffer {request.buffer or request.buffer_directory} has no media between "

@@ -18,24 +18,21 @@ from types import FrameType
 from pydantic import ValidationError
 
 from replay_operator.api.capture_job import (
+    EXIT_CODES,
     MAX_TERMINATION_MESSAGE_BYTES,
     REQUEST_VARIABLE,
     CaptureError,
     CaptureErrorReason,
     CaptureRequest,
     CaptureResult,
+    ExitCode,
 )
 from replay_operator.api.replaycapture import Holes, Trim, WhenShort
 from replay_operator.media.archive import write_whole
 from replay_operator.media.capture import make_clip
 from replay_operator.media.extras import add_extras
-from replay_operator.media.failure import CaptureFailedError, retry_can_help
+from replay_operator.media.failure import CaptureFailedError
 
-EXIT_MADE = 0
-EXIT_REFUSED = 65
-"""The same request will be refused again (EX_DATAERR of sysexits.h)."""
-EXIT_TRY_AGAIN = 75
-"""The same request may succeed later (EX_TEMPFAIL)."""
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 
 TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
@@ -96,9 +93,9 @@ def _answer(
         _write_result(Path(result_path), result)
     sys.stdout.write(result.model_dump_json(by_alias=True, exclude_none=True) + "\n")
     if result.error is None:
-        return EXIT_MADE
+        return ExitCode.MADE
     _log.error("%s: %s", result.error.reason, result.error.message)
-    return EXIT_TRY_AGAIN if retry_can_help(result.error.reason) else EXIT_REFUSED
+    return EXIT_CODES[result.error.reason]
 
 
 def _write_result(path: Path, result: CaptureResult) -> None:

@@ -1,0 +1,173 @@
+"""What is left to do for captures that have finished or are deleted: Jobs, TTL, finalizer, clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from replay_operator.api.agent import ClipDeletion
+from replay_operator.api.meta import ObjectMeta
+from replay_operator.api.replaycapture import DeletionPolicy, ReplayCapture
+from replay_operator.cluster.events import Event, EventType
+from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, expire_job, is_left_over
+from replay_operator.cluster.resources import CAPTURES, JOBS
+from replay_operator.controller.agent_client import AgentClient, AgentUnavailable, NotItsClip
+from replay_operator.controller.jobs import JobStore
+from replay_operator.controller.notify import Notifier
+from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.capture_end import (
+    FINALIZER,
+    TTL_HELD,
+    AfterFinish,
+    clip_path_of,
+    decide_finished,
+    has_untold_news,
+    is_held,
+    wanted_finalizers,
+)
+
+LOOK_AGAIN_SECONDS = 2.0
+"""Between two looks while a Job ends or the agent is away. The end of a Job is told by the watch as well."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetirementSettings:
+    """What the install decides about the end of captures."""
+
+    namespace: str
+    job_keep_seconds: int
+    clip_deletion_timeout: timedelta
+
+
+class CaptureRetirement:
+    """Looks after a capture's end."""
+
+    def __init__(
+        self,
+        *,
+        settings: RetirementSettings,
+        gateway: KubernetesGateway,
+        agent: AgentClient,
+        captures: ObjectStore[ReplayCapture],
+        jobs: JobStore,
+        writer: StatusWriter,
+        notifier: Notifier | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._agent = agent
+        self._captures = captures
+        self._jobs = jobs
+        self._writer = writer
+        self._notifier = notifier
+        self._clock = clock
+
+    async def settle_finalizer(self, capture: ReplayCapture) -> ReplayCapture:
+        """Add our finalizer, or take it off, as `deletionPolicy` has it now; give the capture as it is then.
+
+        Raises:
+            Conflict: The object has changed since it was read.
+        """
+        if wanted_finalizers(capture) == capture.metadata.finalizers:
+            return capture
+        answer = await self._patch_finalizers(capture.metadata, wanted_finalizers(capture))
+        return self._captures.put(answer) if answer else capture
+
+    async def look_after(self, capture: ReplayCapture) -> float | None:
+        """Do what is due for a finished capture; give the seconds until something is due again.
+
+        Raises:
+            Conflict: The object has changed since it was read.
+        """
+        for job in self._jobs.of_capture(capture.metadata.uid):
+            if is_left_over(job):
+                await self._expire(job["metadata"]["name"])
+        decision = decide_finished(capture, self._clock(), notifies=self._notifier is not None)
+        written = await self._writer.write_capture(capture, decision.status)
+        if self._notifier is not None and has_untold_news(written):
+            self._notifier.tell(written)
+        if decision.act is AfterFinish.HOLD and not is_held(capture):
+            event = Event(EventType.NORMAL, TTL_HELD, decision.message)
+            await self._writer.tell(CAPTURES, capture.metadata, event)
+        if decision.act is AfterFinish.DELETE:
+            meta = written.metadata
+            log.info("ReplayCapture %s: ttlSecondsAfterFinished is over, it is deleted", meta.name)
+            await self._gateway.delete(CAPTURES, meta.namespace, meta.name, meta=meta)
+        return self._seconds_until(decision.recheck)
+
+    async def delete(self, capture: ReplayCapture) -> float | None:
+        """Do what is due for a capture that is being deleted; give the seconds until the next look.
+
+        Without our finalizer there is nothing to do: its Job goes with it, its pin with the next policy.
+
+        Raises:
+            Conflict: The object has changed since it was read.
+        """
+        if FINALIZER not in capture.metadata.finalizers:
+            return None
+        if not await self._may_go(capture):
+            return LOOK_AGAIN_SECONDS
+        await self._release(capture.metadata)
+        return None
+
+    async def _may_go(self, capture: ReplayCapture) -> bool:
+        if capture.spec.deletion_policy is DeletionPolicy.RETAIN:
+            return True
+        since = capture.metadata.deletion_timestamp
+        if since is not None and self._clock() >= since + self._settings.clip_deletion_timeout:
+            await self._tell_left_behind(capture, "it could not be deleted in time")
+            return True
+        return await self._jobs_are_gone(capture.metadata.uid) and await self._clip_is_settled(capture)
+
+    async def _clip_is_settled(self, capture: ReplayCapture) -> bool:
+        meta, path = capture.metadata, clip_path_of(capture)
+        try:
+            if path is not None:
+                await self._agent.delete_clip(ClipDeletion(path=path, capture_uid=meta.uid))
+        except NotItsClip as error:
+            await self._tell_left_behind(capture, str(error))
+        except AgentUnavailable as error:
+            log.warning("the clip of ReplayCapture %s is not deleted yet: %s", meta.name, error)
+            return False
+        return True
+
+    async def _jobs_are_gone(self, uid: str) -> bool:
+        """End the Jobs of a capture: a pod that still runs would publish the clip after its deletion."""
+        namespace = self._settings.namespace
+        jobs = await self._gateway.list(JOBS, namespace, labels=f"{CAPTURE_UID_LABEL}={uid}")
+        for job in jobs:
+            if "deletionTimestamp" not in job["metadata"]:
+                await self._gateway.delete(JOBS, namespace, job["metadata"]["name"], dependents_first=True)
+        return not jobs
+
+    async def _tell_left_behind(self, capture: ReplayCapture, why: str) -> None:
+        path = clip_path_of(capture)
+        message = f"{path} may be left on the archive volume: {why}. Delete it by hand if it is there."
+        event = Event(EventType.WARNING, "ClipLeftBehind", message)
+        await self._writer.tell(CAPTURES, capture.metadata, event)
+
+    async def _release(self, meta: ObjectMeta) -> None:
+        # The answer is not stored: the object is gone with its last finalizer, and the watch says so.
+        await self._patch_finalizers(meta, tuple(name for name in meta.finalizers if name != FINALIZER))
+
+    async def _patch_finalizers(self, meta: ObjectMeta, names: tuple[str, ...]) -> dict[str, Any] | None:
+        body = {"metadata": {"resourceVersion": meta.resource_version, "finalizers": list(names)}}
+        return await self._gateway.patch(CAPTURES, meta.namespace, meta.name, body)
+
+    async def _expire(self, name: str) -> None:
+        kept = await expire_job(
+            self._gateway, self._settings.namespace, name, self._settings.job_keep_seconds
+        )
+        if kept is not None:
+            self._jobs.put(kept)
+
+    def _seconds_until(self, moment: datetime | None) -> float | None:
+        return None if moment is None else max(0.0, (moment - self._clock()).total_seconds())

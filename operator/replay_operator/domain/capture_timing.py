@@ -1,0 +1,82 @@
+"""When things happen to a capture: its range, when its last instant is on disk, when its Job starts. Pure."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from replay_operator.api.agent import RunCoverage
+from replay_operator.api.replaycapture import ReplayCapture, ResolvedRange
+from replay_operator.domain.observation import CoverageView
+
+CREATION_ROUNDING = timedelta(seconds=1)
+"""creationTimestamp is cut to whole seconds: the click was at most this much later."""
+
+ARRIVAL_SLACK = timedelta(seconds=0.7)
+"""A segment is on disk segmentSeconds + 0.65 s after its media ends (DESIGN §6)."""
+
+TAIL_PATIENCE = timedelta(seconds=4)
+"""How much later than promised the last segment may come before the clip is cut without it."""
+
+FRAME_TOLERANCE = timedelta(milliseconds=50)
+
+_CUTTING_BASE = timedelta(seconds=3)
+_CUTTING_SHARE = 2.1 / 600
+"""Published for ten minutes of 1080p60 cut in the usual way; ours takes a third of it."""
+
+
+def resolve_range(capture: ReplayCapture) -> ResolvedRange:
+    """Turn the asked range into absolute time."""
+    asked = capture.spec.range
+    if asked.between is not None:
+        return ResolvedRange(start=asked.between.start, end=asked.between.end)
+    if asked.last is None:
+        raise ValueError("a range holds exactly one of last and between: the schema refuses anything else")
+    until = asked.last.until or capture.metadata.creation_timestamp + CREATION_ROUNDING
+    return ResolvedRange(
+        start=until - timedelta(seconds=asked.last.seconds),
+        end=until + timedelta(seconds=asked.last.post_roll_seconds),
+    )
+
+
+def tail_due(end: datetime, segment_seconds: int) -> datetime:
+    """Give when the segment that holds `end` is on disk at the latest, if all is well."""
+    return end + timedelta(seconds=2 * segment_seconds) + ARRIVAL_SLACK
+
+
+def tail_limit(end: datetime, segment_seconds: int) -> datetime:
+    """Give when the segment that holds `end` is no longer waited for."""
+    return tail_due(end, segment_seconds) + TAIL_PATIENCE
+
+
+def is_covered(end: datetime, coverage: CoverageView) -> bool:
+    """Tell whether the last instant of a range is on disk."""
+    return coverage.known and any(run.newest >= end - FRAME_TOLERANCE for run in coverage.runs.values())
+
+
+def tail_expected(end: datetime, segment_seconds: int, coverage: CoverageView) -> datetime:
+    """Give when the segment that holds `end` should be on disk.
+
+    A run that goes on tells where its segments end, and so which of them holds the instant. Without one it
+    is the latest time.
+
+    Args:
+        end: Last instant of the range.
+        segment_seconds: Length of a segment.
+        coverage: What lies on disk of the buffer.
+    """
+    latest = tail_due(end, segment_seconds)
+    going_on = [run for run in coverage.runs.values() if not run.ended] if coverage.known else []
+    return min((_arrival(run, end, segment_seconds) for run in going_on), default=latest)
+
+
+def _arrival(run: RunCoverage, end: datetime, segment_seconds: int) -> datetime:
+    missing = max((end - FRAME_TOLERANCE - run.newest).total_seconds(), 0.0)
+    whole_segments = math.ceil(missing / segment_seconds) * segment_seconds
+    arrival = run.newest + timedelta(seconds=whole_segments + segment_seconds) + ARRIVAL_SLACK
+    return min(arrival, tail_due(end, segment_seconds))
+
+
+def cutting_time(wanted: ResolvedRange) -> timedelta:
+    """Give how long the cut takes once its segments are on disk, with room to spare."""
+    return _CUTTING_BASE + (wanted.end - wanted.start) * _CUTTING_SHARE
