@@ -41,6 +41,7 @@ def run(arguments: Sequence[str]) -> int:
         "run": ("run the operator", _operator),
         "agent": ("run the agent of a buffer volume", _agent),
         "capture": ("cut one clip (see `capture --help`)", _capture),
+        "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
         "crds": ("write or check the resource definitions", _crds),
     }
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -96,6 +97,12 @@ def _capture(arguments: Sequence[str]) -> int:
 
     _log("INFO")
     return run_capture(arguments, os.environ)
+
+
+def _capture_room(arguments: Sequence[str]) -> int:
+    from replay_operator.cli_room import main as capture_room  # noqa: PLC0415 - only this process needs it
+
+    return capture_room(arguments)
 
 
 def _crds(arguments: Sequence[str]) -> int:

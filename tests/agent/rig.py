@@ -101,6 +101,7 @@ class Rig:
     """One agent and what surrounds it."""
 
     volume: Path
+    archive: Path
     token_directory: Path
     segments: list[Path]
     clock: MovedClock
@@ -171,10 +172,12 @@ def make_rig(
     **settings: Any,
 ) -> Rig:
     counting = CountingProbe()
-    chosen = AgentSettings(volume=volume, token_directory=token_directory, **settings)
+    archive = volume.parent / "archive"
+    archive.mkdir(exist_ok=True)
+    chosen = AgentSettings(volume=volume, archive=archive, token_directory=token_directory, **settings)
     agent = Agent(chosen, clock=clock, probe=probe or counting)
     client: Client = TestClient(TestServer(make_app(agent), host="127.0.0.1"))
-    return Rig(volume, token_directory, segments, clock, counting, agent, client)
+    return Rig(volume, archive, token_directory, segments, clock, counting, agent, client)
 
 
 def run_file(**facts: Any) -> dict[str, Any]:

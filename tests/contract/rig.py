@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,10 @@ from replay_operator.controller.keys import Key
 from replay_operator.domain.egress import Egress
 from replay_operator.domain.fleet import FleetPod, WorkerView
 from replay_operator.domain.layout import RunPath, parse_filename_prefix
+from replay_operator.domain.notification import News
 from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
-from tests.builders import BUFFER_UID, CAPTURE_UID, NAMESPACE, buffer_body, capture_body
+from tests.builders import BUFFER_UID, CAPTURE_UID, NAMESPACE, buffer_body, capture_body, rfc3339
 from tests.contract.fake_cluster import FakeCluster
 from tests.contract.scripted import HandClock, ScriptedAgent, ScriptedLiveKit
 
@@ -48,12 +50,19 @@ class Outside:
 class Rig:
     """One life of an operator process. Nothing runs by itself."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        *,
+        settings: OperatorSettings = SETTINGS,
+        send_news: Callable[[News], Awaitable[None]] | None = None,
+    ) -> None:
         self.outside = outside
+        self._settings, self._send_news = settings, send_news
         self.clock, self.cluster = outside.clock, outside.cluster
         self.livekit, self.agent = outside.livekit, outside.agent
         self.operator = build_operator(
-            SETTINGS,
+            settings,
             gateway=self.cluster,
             livekit=self.livekit,
             agent=self.agent,
@@ -61,6 +70,7 @@ class Rig:
             metrics=OperatorMetrics(),
             epoch=1,
             may_act=lambda: True,
+            send_news=send_news,
             clock=self.clock,
         )
         inbox = self.operator.inbox
@@ -69,7 +79,7 @@ class Rig:
 
     def restarted(self) -> Rig:
         """A new process beside the same outside, whose watches have told it the two kinds and no Job yet."""
-        rig = Rig(self.outside)
+        rig = Rig(self.outside, settings=self._settings, send_news=self._send_news)
         for body in self.cluster.all_of(BUFFERS):
             rig.buffers.put(body)
         for body in self.cluster.all_of(CAPTURES):
@@ -85,6 +95,26 @@ class Rig:
 
     def user_creates_capture(self, **spec: Any) -> None:
         self.captures.put(self.cluster.add(CAPTURES, capture_body(**spec)))
+
+    async def user_deletes_capture(self, name: str = "goal") -> None:
+        """`kubectl delete`: the object goes at once, or with its last finalizer; the watch tells."""
+        self.cluster.deleted_at = rfc3339(self.clock.now)
+        await self.cluster.delete(CAPTURES, NAMESPACE, name)
+        self.watch_tells_capture(name)
+
+    def watch_tells_capture(self, name: str = "goal") -> None:
+        """The operator hears how the capture is now; of one that is gone, that it is."""
+        now = {body["metadata"]["name"]: body for body in self.cluster.all_of(CAPTURES)}
+        if name in now:
+            self.captures.put(now[name])
+        else:
+            self.captures.drop(next(c.metadata.uid for c in self.captures if c.metadata.name == name))
+
+    def user_changes_capture(self, **spec: Any) -> None:
+        body = self.cluster.stored(CAPTURES, NAMESPACE, "goal")
+        body["spec"] |= spec
+        body["metadata"]["generation"] += 1
+        self.captures.put(self.cluster.add(CAPTURES, body))
 
     async def look(self) -> None:
         """What the loops do: one list of LiveKit, one word of the agent, one look at the install."""

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from replay_operator.api.agent import Policy, PolicyAck, RunFile
-from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
+from replay_operator.api.agent import ClipDeletion, Policy, PolicyAck, RunFile
+from replay_operator.controller.agent_client import AgentClient, AgentUnavailable, NotItsClip
 from replay_operator.domain.layout import RunPath
 from tests.builders import BUFFER_UID, NAMESPACE
 from tests.testbed.ports import free_ports
@@ -69,6 +69,20 @@ async def test_a_policy_that_is_refused_as_old_tells_which_one_is_in_force(agent
 async def test_a_run_is_named_by_its_path(agent: Answering) -> None:
     await agent.client.put_run(PATH, RUN)
     assert agent.asked[0][:2] == ("PUT", f"/v1/runs/{PATH.relative}")
+
+
+async def test_a_clip_that_was_deleted_is_told_by_silence(agent: Answering) -> None:
+    await agent.client.delete_clip(ClipDeletion(path="team/a/b-12345678.mp4", capture_uid="12345678-x"))
+    assert agent.asked[0][:2] == ("POST", "/v1/clips/delete")
+
+
+async def test_a_clip_that_the_agent_will_not_delete_is_no_agent_that_is_away(agent: Answering) -> None:
+    agent.status, agent.body = 409, '{"error": "it belongs to another capture"}'
+    with pytest.raises(NotItsClip, match="it belongs to another capture"):
+        await agent.client.delete_clip(ClipDeletion(path="team/x.mp4", capture_uid="12345678-x"))
+    agent.status = 500
+    with pytest.raises(AgentUnavailable):
+        await agent.client.delete_clip(ClipDeletion(path="team/x.mp4", capture_uid="12345678-x"))
 
 
 async def test_coverage_is_read(agent: Answering) -> None:

@@ -12,7 +12,7 @@ import pytest
 from replay_operator import __version__
 from replay_operator.cli import EXIT_CONFIGURATION, run
 
-COMMANDS = ("run", "agent", "capture", "crds")
+COMMANDS = ("run", "agent", "capture", "capture-room", "crds")
 
 
 @pytest.fixture(autouse=True)
