@@ -87,7 +87,12 @@ class FakeCluster(KubernetesGateway):
             raise Conflict(409, f"{type_.plural} {name} exists already")
         given = copy.deepcopy(body)
         given.pop("status", None)
-        given["metadata"] |= {"namespace": namespace, "uid": str(uuid.uuid4()), "generation": 1}
+        given["metadata"] |= {
+            "namespace": namespace,
+            "uid": str(uuid.uuid4()),
+            "generation": 1,
+            "creationTimestamp": "2026-11-23T12:00:00Z",
+        }
         self._objects[key] = self._stamped(given)
         return self.stored(type_, namespace, name)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.cluster.gateway import ClusterError, Conflict, KubernetesGateway
 from replay_operator.cluster.resources import BUFFERS
 from tests.contract.fake_cluster import FakeCluster
 from tests.testbed.controlplane import ControlPlane
@@ -89,9 +90,40 @@ async def story(gateway: KubernetesGateway, namespace: str) -> list[Any]:
     told.append(seen(await gateway.get(BUFFERS, namespace, "one")))
 
     await gateway.create(BUFFERS, namespace, a_buffer("two", "b"))
-    for labels in (None, "replaybuffer.dev/test=b", "replaybuffer.dev/test=c"):
+    for labels in (None, "replaybuffer.dev/test=b", "replaybuffer.dev/test=c", "replaybuffer.dev/test", "x"):
         found = await gateway.list(BUFFERS, namespace, labels=labels)
         told.append(sorted(body["metadata"]["name"] for body in found))
+    return [*told, *await story_of_an_end(gateway, namespace)]
+
+
+async def story_of_an_end(gateway: KubernetesGateway, namespace: str) -> list[Any]:
+    """A finalizer, a deletion that waits for it, and deletions under a condition."""
+    told: list[Any] = [await gateway.patch(BUFFERS, namespace, "missing", {"metadata": {"finalizers": []}})]
+    two = await gateway.get(BUFFERS, namespace, "two")
+    assert two is not None
+    old = ReplayBuffer.model_validate(two).metadata
+    guard = {"resourceVersion": old.resource_version}
+    held = await gateway.patch(
+        BUFFERS, namespace, "two", {"metadata": guard | {"finalizers": ["replaybuffer.dev/test"]}}
+    )
+    assert held is not None
+    told.append(held["metadata"]["finalizers"])
+    for stale in (
+        gateway.patch(BUFFERS, namespace, "two", {"metadata": guard | {"finalizers": []}}),
+        gateway.delete(BUFFERS, namespace, "two", meta=old),
+    ):
+        with pytest.raises(Conflict) as conflict:
+            await stale
+        told.append(conflict.value.code)
+    await gateway.delete(BUFFERS, namespace, "two", meta=ReplayBuffer.model_validate(held).metadata)
+    leaving = await gateway.get(BUFFERS, namespace, "two")
+    assert leaving is not None
+    told.append("deletionTimestamp" in leaving["metadata"])
+    last = await gateway.patch(BUFFERS, namespace, "two", {"metadata": {"finalizers": []}})
+    told.append(seen(last) is not None)
+    told.append(await gateway.get(BUFFERS, namespace, "two"))
+    await gateway.delete(BUFFERS, namespace, "two")
+    await gateway.delete(BUFFERS, namespace, "one", dependents_first=True)
     return told
 
 

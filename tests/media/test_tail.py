@@ -141,7 +141,7 @@ def test_no_media_is_told_with_the_range_and_what_there_is(growing: Path, ask: R
     with pytest.raises(CaptureFailedError) as failed:
         make_clip(ask(growing, 20, 30).model_copy(update={"buffer": "alice-screen"}))
     message = failed.value.message
-    for said in ("alice-screen", at(20).isoformat(), at(30).isoformat(), at(0).isoformat()):
+    for said in ("alice-screen", at(20).isoformat(), at(30).isoformat()):
         assert said in message
     newest = newest_instant(read_buffer(growing))
     assert newest is not None

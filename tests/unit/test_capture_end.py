@@ -65,6 +65,7 @@ def test_without_a_ttl_it_stays() -> None:
     ("place", "name"),
     [
         ("annotations", "argocd.argoproj.io/tracking-id"),
+        ("labels", "argocd.argoproj.io/instance"),
         ("labels", "app.kubernetes.io/instance"),
         ("labels", "kustomize.toolkit.fluxcd.io/name"),
         ("labels", "helm.toolkit.fluxcd.io/name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_every_command_is_in_the_help(command: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         run(["--help"])
     assert ended.value.code == 0
-    assert f"\n    {command} " in capsys.readouterr().out
+    assert re.search(rf"^    {command}\s", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

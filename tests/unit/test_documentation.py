@@ -11,9 +11,10 @@ from pydantic_settings import BaseSettings
 
 from replay_operator.agent.metrics import AgentMetrics
 from replay_operator.agent.settings import AgentSettings
-from replay_operator.api.capture_job import CaptureErrorReason
+from replay_operator.api.capture_job import EXIT_CODES, CaptureErrorReason, ExitCode
 from replay_operator.api.meta import ConditionStatus
 from replay_operator.api.replaycapture import Clock, Holes, Tail, Trim, WhenShort
+from replay_operator.domain.captures import Refusal
 from replay_operator.domain.status_contract import (
     BUFFER_CONTRACT,
     CAPTURE_CONTRACT,
@@ -54,9 +55,15 @@ def test_each_state_of_a_capture_is_explained_with_the_conditions_that_it_has(st
     assert rows("captures.md")[state.value][:3] == as_cells(CAPTURE_CONTRACT[state])
 
 
-@pytest.mark.parametrize("word", [*CaptureErrorReason, *Clock])
-def test_each_reason_and_clock_of_a_capture_is_explained(word: CaptureErrorReason | Clock) -> None:
+@pytest.mark.parametrize("word", [*CaptureErrorReason, *Refusal, *Clock])
+def test_each_reason_and_clock_of_a_capture_is_explained(word: CaptureErrorReason | Refusal | Clock) -> None:
     assert rows("captures.md")[word.value][-1]
+
+
+@pytest.mark.parametrize("reason", CaptureErrorReason)
+def test_whether_a_capture_is_tried_again_is_said_as_the_exit_code_has_it(reason: CaptureErrorReason) -> None:
+    tried_again = EXIT_CODES[reason] is ExitCode.TRY_AGAIN
+    assert rows("captures.md")[reason.value][0] == ("yes" if tried_again else "no")
 
 
 @pytest.mark.parametrize("word", [*WhenShort, *Holes, *Tail, *Trim])

@@ -76,9 +76,10 @@ class CaptureRetirement:
         Raises:
             Conflict: The object has changed since it was read.
         """
-        if wanted_finalizers(capture) == capture.metadata.finalizers:
+        wanted = wanted_finalizers(capture)
+        if set(wanted) == set(capture.metadata.finalizers):
             return capture
-        answer = await self._patch_finalizers(capture.metadata, wanted_finalizers(capture))
+        answer = await self._patch_finalizers(capture.metadata, wanted)
         return self._captures.put(answer) if answer else capture
 
     async def look_after(self, capture: ReplayCapture) -> float | None:

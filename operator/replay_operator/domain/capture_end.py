@@ -33,12 +33,13 @@ TTL_HELD = "TTLHeld"
 
 _GITOPS_ANNOTATIONS = ("argocd.argoproj.io/tracking-id",)
 _GITOPS_LABELS = (
+    "argocd.argoproj.io/instance",
     "app.kubernetes.io/instance",
     "kustomize.toolkit.fluxcd.io/name",
     "helm.toolkit.fluxcd.io/name",
 )
-"""Argo CD marks what it tracks by that annotation, or by the `instance` label (its default before 3.0). Helm
-charts set this label too: deleting a chart's object makes drift as well."""
+"""Argo CD marks what it tracks by that annotation, or by an `instance` label (its default before 3.0). Helm
+charts set `app.kubernetes.io/instance` too: deleting a chart's object makes drift as well."""
 
 
 class AfterFinish(StrEnum):

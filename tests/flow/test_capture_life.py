@@ -1,0 +1,126 @@
+"""Captures from their promise to their end: expected time, queue, cancel, clip and object that go."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.flow.conftest import SEGMENT_SECONDS, BufferFactory, capture_object
+from tests.flow.test_record_and_save import wait_for_window
+from tests.stack.stack import Stack
+
+PLACES = 3
+
+
+@pytest.fixture
+def recording(stack: Stack, new_buffer: BufferFactory) -> str:
+    name = new_buffer()
+    stack.wait_for_condition("rb", name, "Recording", seconds=60)
+    wait_for_window(stack, name, 9)
+    return name
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def names_beside(stack: Stack, clip: str) -> list[str]:
+    path = stack.archive() / clip
+    return sorted(p.name for p in path.parent.glob(f"*{path.stem}*")) if path.parent.exists() else []
+
+
+def jobs_of(stack: Stack, capture: dict[str, Any]) -> list[dict[str, Any]]:
+    return stack.list_all("jobs", labels=f"replaybuffer.dev/capture-uid={capture['metadata']['uid']}")
+
+
+def between(start: datetime, end: datetime) -> dict[str, Any]:
+    return {"between": {"start": start.isoformat(), "end": end.isoformat()}}
+
+
+def test_a_time_is_promised_at_once_and_the_pod_starts_while_the_tail_is_on_its_way(
+    stack: Stack, recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.apply(capture_object("promised", recording))
+    capture = stack.wait_for(
+        "the resolved range",
+        lambda: (found := stack.get("rcap", "promised")) and "range" in found.get("status", {}) and found,
+        seconds=30,
+    )
+    status = capture["status"]
+    end, promised = instant(status["range"]["end"]), instant(status["expectedReadyTime"])
+    assert promised >= end + timedelta(seconds=SEGMENT_SECONDS), "not before the segment can be there"
+    ready = stack.wait_for_condition("rcap", "promised", "Ready", seconds=60)
+    assert ready["status"]["expectedReadyTime"] == status["expectedReadyTime"], "it is not corrected later"
+    (job,) = jobs_of(stack, ready)
+    condition = next(c for c in ready["status"]["conditions"] if c["type"] == "Ready")
+    was_ready = instant(condition["lastTransitionTime"])
+    with capsys.disabled():
+        asked = instant(ready["metadata"]["creationTimestamp"])
+        print(
+            f"\nready {(was_ready - asked).total_seconds():.1f} s after it was asked for, "
+            f"{(was_ready - promised).total_seconds():+.1f} s against the promise; Job made "
+            f"{(instant(job['metadata']['creationTimestamp']) - asked).total_seconds():.0f} s, "
+            f"range ended {(end - asked).total_seconds():.1f} s after it was asked for"
+        )
+
+
+def test_a_capture_that_is_deleted_takes_its_waiting_job_along_and_leaves_nothing(
+    stack: Stack, recording: str
+) -> None:
+    now = datetime.now(UTC)
+    wanted = between(now - timedelta(seconds=5), now + timedelta(seconds=8))
+    stack.apply(capture_object("cancelled", recording, range=wanted))
+    capture = stack.wait_for(
+        "a Job that waits for the tail",
+        lambda: (found := stack.get("rcap", "cancelled")) and "job" in found.get("status", {}) and found,
+        seconds=60,
+    )
+    (job,) = jobs_of(stack, capture)
+    stack.kubectl("delete", "rcap", "cancelled")
+    stack.wait_for("the end of the Job", lambda: not jobs_of(stack, capture), seconds=60)
+    labels = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+    stack.wait_for("the end of its pod", lambda: not stack.list_all("pods", labels=labels), seconds=60)
+    left = [p.name for p in stack.archive().rglob(f"*{capture['metadata']['uid'][:8]}*")]
+    assert left == []
+
+
+def test_a_clip_goes_with_its_capture_if_that_was_asked_for(stack: Stack, recording: str) -> None:
+    stack.apply(capture_object("forgotten", recording, deletionPolicy="Delete"))
+    capture = stack.wait_for_condition("rcap", "forgotten", "Ready", seconds=60)
+    assert capture["metadata"]["finalizers"] == ["replaybuffer.dev/clip"]
+    clip = capture["status"]["clip"]["path"]
+    assert len(names_beside(stack, clip)) == 3, "clip, sidecar, picture"
+    stack.kubectl("delete", "rcap", "forgotten", "--wait=false")
+    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "forgotten") is None, seconds=60)
+    assert names_beside(stack, clip) == []
+    events = [e for e in stack.list_all("events") if e["reason"] == "ClipLeftBehind"]
+    assert events == []
+
+
+def test_an_object_expires_and_its_clip_stays(stack: Stack, recording: str) -> None:
+    stack.apply(capture_object("expiring", recording, ttlSecondsAfterFinished=3))
+    capture = stack.wait_for_condition("rcap", "expiring", "Ready", seconds=60)
+    (job,) = jobs_of(stack, capture)
+    assert job["spec"]["ttlSecondsAfterFinished"] == 3600
+    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "expiring") is None, seconds=30)
+    assert (stack.archive() / capture["status"]["clip"]["path"]).exists()
+
+
+def test_captures_that_are_asked_for_at_once_are_cut_a_few_at_a_time(stack: Stack, recording: str) -> None:
+    now = datetime.now(UTC)
+    names = [f"crowd-{n}" for n in range(6)]
+    wanted = between(now - timedelta(seconds=8), now - timedelta(seconds=6))
+    stack.apply(*(capture_object(name, recording, range=wanted, tail="Skip") for name in names))
+    captures = [stack.wait_for_condition("rcap", name, "Ready", seconds=150) for name in names]
+    spans = []
+    for capture in captures:
+        (job,) = jobs_of(stack, capture)
+        spans.append(
+            (instant(job["metadata"]["creationTimestamp"]), instant(job["status"]["completionTime"]))
+        )
+    at_once = [sum(begin <= start < end for begin, end in spans) for start, _ in spans]
+    assert max(at_once) <= PLACES
+    queued = {e["involvedObject"]["name"] for e in stack.list_all("events") if e["reason"] == "Queued"}
+    assert queued & set(names)
