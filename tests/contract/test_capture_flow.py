@@ -329,3 +329,38 @@ async def test_a_tail_is_not_awaited_of_a_buffer_that_has_ended(rig: Rig, ended:
     await rig.policy.publish()
     await rig.reconcile_capture()
     assert len(rig.job_names) == 1
+
+
+async def test_a_capture_that_wants_a_flush_gets_it_from_its_buffer(rig: Rig) -> None:
+    rig.user_creates_buffer(windowSeconds=14400, segmentSeconds=10)
+    await rig.bring_up()
+    moment = {"last": {"seconds": 10, "until": rfc3339(rig.clock.now)}}
+    rig.user_creates_capture(range=moment, tail="Flush")
+    await rig.reconcile_capture()
+    await rig.policy.publish()
+    await rig.reconcile_capture()
+    assert Key(Kind.BUFFER, BUFFER_UID) in await rig.woken()
+    await rig.reconcile_buffer()
+    assert (len(rig.livekit.starts), rig.livekit.stops) == (2, [])
+    rig.clock.go_on(0.5)
+    rig.livekit.frames_flow()
+    await rig.look()
+    await rig.reconcile_buffer()
+    assert rig.livekit.stops == [], "the next run has just begun"
+    rig.clock.go_on(1)
+    await rig.look()
+    await rig.reconcile_buffer()
+    assert rig.livekit.stops == ["EG_1"]
+    assert rig.buffer_reason == "Recording"
+
+
+async def test_a_capture_that_is_deleted_takes_its_wish_for_a_flush_along(rig: Rig) -> None:
+    rig.user_creates_buffer(windowSeconds=14400, segmentSeconds=10)
+    await rig.bring_up()
+    rig.user_creates_capture(range={"last": {"seconds": 10, "until": rfc3339(rig.clock.now)}}, tail="Flush")
+    await rig.reconcile_capture()
+    await rig.reconcile_capture()
+    rig.captures.drop(CAPTURE_UID)
+    await rig.reconcile_capture()
+    await rig.reconcile_buffer()
+    assert len(rig.livekit.starts) == 1

@@ -288,3 +288,52 @@ def test_job_names_are_dns_labels_however_long_the_capture_is_called() -> None:
     assert len(name) <= 63
     assert name.replace("-", "").isalnum()
     assert name.endswith("-3")
+
+
+FLUSH = capture(tail="Flush", range={"last": {"seconds": 60, "until": rfc3339(NOW)}})
+LONG_SEGMENTS = {"segment_seconds": 10, "pinned": True}
+
+
+def flush_of(current: ReplayCapture, now: datetime, **parts: object) -> bool:
+    return decide_capture(current, replace(SEEN, **parts), now).flush  # type: ignore[arg-type] # real fields
+
+
+def test_a_flush_is_asked_for_as_soon_as_the_range_is_known_and_until_the_instant_is_on_disk() -> None:
+    first, _, _ = decided(FLUSH, **LONG_SEGMENTS)
+    assert flush_of(first, at(0.1), **LONG_SEGMENTS)
+    cutting, state, _ = decided(first, at(0.5), job_lead=timedelta(seconds=5), **LONG_SEGMENTS)
+    assert state is CaptureState.CUTTING
+    assert flush_of(cutting, at(0.6), job=JobOutcome.RUNNING, **LONG_SEGMENTS)
+    there = CoverageView(runs={"r1": run_coverage(newest=0.1)}, known=True)
+    assert not flush_of(cutting, at(3), job=JobOutcome.RUNNING, coverage=there, **LONG_SEGMENTS)
+
+
+def test_a_flushed_clip_is_promised_sooner_than_one_that_waits() -> None:
+    waiting, _, _ = decided(FLUSH.model_copy(update={"spec": capture().spec}), **LONG_SEGMENTS)
+    flushed, _, _ = decided(FLUSH, **LONG_SEGMENTS)
+    assert waiting.status.expected_ready_time is not None
+    assert flushed.status.expected_ready_time is not None
+    gained = waiting.status.expected_ready_time - flushed.status.expected_ready_time
+    assert gained > timedelta(seconds=10)
+
+
+def test_an_end_in_the_future_is_flushed_when_it_comes() -> None:
+    later = capture(
+        tail="Flush", range={"last": {"seconds": 5, "until": rfc3339(NOW), "postRollSeconds": 30}}
+    )
+    first, _, _ = decided(later, **LONG_SEGMENTS)
+    early = decide_capture(first, replace(SEEN, **LONG_SEGMENTS), at(5))  # type: ignore[arg-type] # real fields
+    assert not early.flush
+    assert early.recheck is not None
+    assert early.recheck <= at(29)
+    assert flush_of(first, at(29), **LONG_SEGMENTS)
+
+
+def test_nothing_is_flushed_without_need() -> None:
+    ended, _, _ = decided(FLUSH, buffer_recording=False, **LONG_SEGMENTS)
+    assert not flush_of(ended, at(1), buffer_recording=False, **LONG_SEGMENTS)
+    waits, _, _ = decided(capture(), **LONG_SEGMENTS)
+    assert not flush_of(waits, at(1), **LONG_SEGMENTS)
+    soon = CoverageView(runs={"r1": run_coverage(newest=-1.9)}, known=True)
+    first, _, _ = decided(FLUSH, segment_seconds=2, coverage=soon, pinned=True)
+    assert not flush_of(first, at(1), segment_seconds=2, coverage=soon, pinned=True), "it comes by itself"

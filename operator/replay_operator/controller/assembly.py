@@ -249,6 +249,7 @@ def build_operator(
         policy=policy,
         coverage=coverage,
         writer=writer,
+        flushes=flushes,
         line=line,
         retirement=retirement,
         metrics=metrics,

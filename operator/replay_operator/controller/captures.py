@@ -25,6 +25,7 @@ from replay_operator.cluster.resources import JOBS
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement
 from replay_operator.controller.coverage import CoverageWatch
+from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.store import ObjectStore
@@ -88,6 +89,7 @@ class CaptureReconciler:
         policy: PolicyPublisher,
         coverage: CoverageWatch,
         writer: StatusWriter,
+        flushes: FlushBook,
         line: CaptureLine,
         retirement: CaptureRetirement,
         metrics: OperatorMetrics,
@@ -102,6 +104,7 @@ class CaptureReconciler:
         self._policy = policy
         self._coverage = coverage
         self._writer = writer
+        self._flushes = flushes
         self._line = line
         self._retirement = retirement
         self._metrics = metrics
@@ -122,6 +125,7 @@ class CaptureReconciler:
             return None  # an unknown buffer is not a missing one; the list queues every capture
         capture = self._captures.get(uid)
         if capture is None or capture.metadata.deletion_timestamp is not None:
+            self._flushes.drop(uid)
             self._policy.poke()
             self._line.look()
             return None if capture is None else await self._retirement.delete(capture)
@@ -140,6 +144,7 @@ class CaptureReconciler:
         finally:
             self._line.started(capture.metadata.uid)
         self._count(decision)
+        self._tell_buffer(capture, flush=decision.flush)
         self._policy.poke()
         if is_finished(capture):
             self._line.look()
@@ -147,6 +152,13 @@ class CaptureReconciler:
         if decision.recheck is None:
             return None
         return max(0.0, (decision.recheck - self._clock()).total_seconds())
+
+    def _tell_buffer(self, capture: ReplayCapture, *, flush: bool) -> None:
+        source, wanted = capture.status.source, capture.status.range
+        if flush and source is not None and wanted is not None:
+            self._flushes.ask(capture.metadata.uid, source.buffer_uid, wanted.end)
+        else:
+            self._flushes.drop(capture.metadata.uid)
 
     async def _observe(self, capture: ReplayCapture) -> CaptureObservation:
         source = capture.status.source

@@ -15,32 +15,27 @@ class FlushBook:
 
     def __init__(self, on_wish: Callable[[str], None]) -> None:
         self._on_wish = on_wish
-        self._wishes: dict[str, dict[str, datetime]] = {}  # by buffer, then by capture
+        self._wishes: dict[str, tuple[str, datetime]] = {}  # by capture
 
-    def ask(self, buffer_uid: str, capture_uid: str, until: datetime) -> None:
+    def ask(self, capture_uid: str, buffer_uid: str, until: datetime) -> None:
         """Wish that everything before a time comes to the disk as soon as that time is over.
 
         Args:
-            buffer_uid: Whose media.
             capture_uid: Who wants it.
+            buffer_uid: Whose media.
             until: The last instant that is wanted.
         """
-        wishes = self._wishes.setdefault(buffer_uid, {})
-        if wishes.get(capture_uid) != until:
-            wishes[capture_uid] = until
+        if self._wishes.get(capture_uid) != (buffer_uid, until):
+            self._wishes[capture_uid] = (buffer_uid, until)
             self._on_wish(buffer_uid)
 
-    def drop(self, buffer_uid: str, capture_uid: str) -> None:
+    def drop(self, capture_uid: str) -> None:
         """Take a wish back: the media is there, or nobody wants it any more.
 
         Args:
-            buffer_uid: Whose media.
             capture_uid: Who wanted it.
         """
-        wishes = self._wishes.get(buffer_uid, {})
-        wishes.pop(capture_uid, None)
-        if not wishes:
-            self._wishes.pop(buffer_uid, None)
+        self._wishes.pop(capture_uid, None)
 
     def until(self, buffer_uid: str) -> datetime | None:
         """Give the latest instant that is wanted of a buffer, or None.
@@ -48,4 +43,5 @@ class FlushBook:
         Args:
             buffer_uid: Whose media.
         """
-        return max(self._wishes.get(buffer_uid, {}).values(), default=None)
+        wanted = (until for uid, until in self._wishes.values() if uid == buffer_uid)
+        return max(wanted, default=None)

@@ -18,6 +18,9 @@ ARRIVAL_SLACK = timedelta(seconds=0.7)
 TAIL_PATIENCE = timedelta(seconds=4)
 """How much later than promised the last segment may come before the clip is cut without it."""
 
+FLUSH_TAKES = timedelta(seconds=3)
+"""From the wish, or the last instant when that is later, until a flush has put it on disk (DESIGN §6.9)."""
+
 FRAME_TOLERANCE = timedelta(milliseconds=50)
 
 _CUTTING_BASE = timedelta(seconds=3)

@@ -23,6 +23,7 @@ from replay_operator.api.replaycapture import (
 )
 from replay_operator.domain.capture_state import state_of
 from replay_operator.domain.capture_timing import (
+    FLUSH_TAKES,
     cutting_time,
     is_covered,
     resolve_range,
@@ -31,6 +32,7 @@ from replay_operator.domain.capture_timing import (
 )
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.observation import CoverageView
+from replay_operator.domain.renewal import FLUSH_LEAD
 from replay_operator.domain.status_contract import (
     CAPTURE_CONTRACT,
     CaptureState,
@@ -90,12 +92,17 @@ class CaptureObservation:
 
 @dataclass(frozen=True, slots=True)
 class CaptureDecision:
-    """What to do, and the status to write. `create_job` is the attempt to make a Job for."""
+    """What to do, and the status to write.
+
+    `create_job` is the attempt to make a Job for. `flush` asks the buffer to bring the last instant to the
+    disk.
+    """
 
     status: ReplayCaptureStatus
     state: CaptureState
     create_job: int | None = None
     recheck: datetime | None = None
+    flush: bool = False
 
 
 def job_name(meta: ObjectMeta, attempt: int) -> str:
@@ -111,9 +118,18 @@ def decide_capture(capture: ReplayCapture, seen: CaptureObservation, now: dateti
         seen: What was observed.
         now: Time of the decision.
     """
-    resolved = capture.status.source is not None and capture.status.range is not None
-    if not resolved:
+    if capture.status.source is None or capture.status.range is None:
         return _resolve(capture, seen, now)
+    decision = _decide_resolved(capture, seen, now)
+    if not wants_flush(capture, capture.status.range, seen):
+        return decision
+    begin = capture.status.range.end - FLUSH_LEAD
+    if now >= begin:
+        return replace(decision, flush=True)
+    return replace(decision, recheck=min(decision.recheck or begin, begin))
+
+
+def _decide_resolved(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
     if seen.result is not None or seen.job in (JobOutcome.ENDED, JobOutcome.FAILED):
         return _finish(capture, seen, now)
     if capture.status.job is not None:
@@ -187,12 +203,30 @@ def _expected_ready(
         if _awaits_tail(capture, seen)
         else wanted.end
     )
+    if wants_flush(capture, wanted, seen):
+        on_disk = min(on_disk, max(now, wanted.end) + FLUSH_TAKES)
     return max(on_disk, now + seen.job_lead) + cutting_time(wanted)
 
 
 def _awaits_tail(capture: ReplayCapture, seen: CaptureObservation) -> bool:
-    # Flush waits as well, until the operator can make a worker flush.
     return capture.spec.tail is not Tail.SKIP and seen.buffer_recording
+
+
+def wants_flush(capture: ReplayCapture, wanted: ResolvedRange, seen: CaptureObservation) -> bool:
+    """Tell whether a flush would bring the last instant of a range to the disk sooner than waiting does.
+
+    Args:
+        capture: An unfinished capture.
+        wanted: Its range.
+        seen: What was observed.
+    """
+    if capture.spec.tail is not Tail.FLUSH or not seen.buffer_recording:
+        return False
+    if is_covered(wanted.end, seen.coverage):
+        return False
+    # Against the time of the wish, not against now: a flush that has begun must not be called off half-way.
+    flushed = max(wanted.end, capture.metadata.creation_timestamp) + FLUSH_TAKES
+    return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) > flushed
 
 
 def _start(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
@@ -222,6 +256,8 @@ def _job_due(capture: ReplayCapture, seen: CaptureObservation) -> datetime:
         return wanted.start  # nothing more will come, or all is there
     if not _awaits_tail(capture, seen):
         return wanted.end
+    if wants_flush(capture, wanted, seen):
+        return wanted.end + FLUSH_TAKES - seen.job_lead
     return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) - seen.job_lead
 
 

@@ -12,7 +12,7 @@ from replay_operator.domain.egress import Egress, pair_of
 from replay_operator.domain.endings import ending_of
 from replay_operator.domain.health import Health, health_of, stale_limit
 from replay_operator.domain.observation import Observation
-from replay_operator.domain.renewal import FLUSH, reason_to_renew
+from replay_operator.domain.renewal import FLUSH, next_flush, reason_to_renew
 from replay_operator.domain.starts import after_failure, next_start
 from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
 
@@ -44,7 +44,9 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
         # Without a word about the source nobody knows whether another pair of tracks is a mistake.
         doubles = [e for e in others if seen.source.known or pair_of(e) == pair_of(keeper)]
         stops = tuple(Stop(e, "a second egress of the same buffer") for e in doubles)
-        return replace(with_run(buffer, seen, keeper, now), actions=stops)
+        decision = replace(with_run(buffer, seen, keeper, now), actions=stops)
+        flush_at = next_flush(keeper, seen, now)
+        return decision if flush_at is None else replace(decision, recheck=flush_at)
     unfit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is not None]
     fit = [e for e in others if e not in unfit]
     stops = tuple(Stop(e, f"it would have to be renewed at once: {reason}") for e in (*unfit, *fit[1:]))

@@ -63,16 +63,31 @@ def reason_to_renew(
 
 
 def _wants_flush(egress: Egress, seen: Observation, now: datetime) -> bool:
-    """Tell whether ending this run would bring wanted media to the disk sooner (DESIGN §6.9).
+    due = _flush_due(egress, seen)
+    return due is not None and now >= due
+
+
+def next_flush(egress: Egress, seen: Observation, now: datetime) -> datetime | None:
+    """Give when a flush that is wanted but not due must be looked at, or None.
+
+    Args:
+        egress: The egress that writes the run.
+        seen: What was observed.
+        now: Time of the decision.
+    """
+    due = _flush_due(egress, seen)
+    return due if due is not None and due > now else None
+
+
+def _flush_due(egress: Egress, seen: Observation) -> datetime | None:
+    """Give from when on ending this run brings wanted media to the disk sooner (DESIGN §6.9), or None.
 
     A run is left alone for the length of a segment, so captures that come one upon the other share a flush.
     """
     until, begun = seen.flush_until, egress.media_started_at
-    if until is None or begun is None or now < until - FLUSH_LEAD:
-        return False
-    if now - begun < timedelta(seconds=seen.segment_seconds):
-        return False
-    return all(run.newest < until for run in seen.coverage.runs.values())
+    if until is None or begun is None or any(run.newest >= until for run in seen.coverage.runs.values()):
+        return None
+    return max(until - FLUSH_LEAD, begun + timedelta(seconds=seen.segment_seconds))
 
 
 def max_age(buffer: ReplayBuffer, age: timedelta) -> timedelta:
