@@ -52,9 +52,8 @@ def test_a_flushed_moment_is_whole_up_to_the_click_and_two_captures_share_one_fl
     stack.wait_for("the next run's first segment", lambda: len(runs_of(stack, buffer)) == 2, seconds=60)
     with capsys.disabled():
         ready = min(became_true_at(capture, "Ready") for capture in captures)
-        print(
-            f"\nsegmentSeconds {segment_seconds}: ready {(ready - click).total_seconds():.1f} s after the click"
-        )
+        took = (ready - click).total_seconds()
+        print(f"\nsegmentSeconds {segment_seconds}: ready {took:.1f} s after the click")
 
 
 def test_a_wish_for_a_flush_is_no_wish_when_everything_is_on_disk(
