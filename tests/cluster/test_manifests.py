@@ -244,8 +244,24 @@ def test_the_agent_knows_each_of_its_settings(base: list[Json], monkeypatch: pyt
     assert set(variables) <= {f"REPLAY_AGENT_{field.upper()}" for field in AgentSettings.model_fields}
     assert agent.bind_address == "127.77.0.1"
     mounts = {mount["mountPath"] for mount in container(base, "replay-agent")["volumeMounts"]}
-    assert {str(agent.volume), str(agent.token_directory)} <= mounts
+    assert {str(agent.volume), str(agent.archive), str(agent.token_directory)} <= mounts
     assert container(base, "replay-agent")["ports"] == [{"name": "http", "containerPort": agent.port}]
+
+
+def test_the_agent_holds_the_two_volumes_that_the_settings_name(
+    base: list[Json], settings: OperatorSettings
+) -> None:
+    mounts = {m["mountPath"]: m["name"] for m in container(base, "replay-agent")["volumeMounts"]}
+    volumes = {v["name"]: v for v in pod_spec(base, "replay-agent")["volumes"]}
+    variables = environment(base, "replay-agent")
+    held = {
+        name: volumes[mounts[variables[name]]]["persistentVolumeClaim"]["claimName"]
+        for name in ("REPLAY_AGENT_VOLUME", "REPLAY_AGENT_ARCHIVE")
+    }
+    assert held == {
+        "REPLAY_AGENT_VOLUME": settings.buffer_claim,
+        "REPLAY_AGENT_ARCHIVE": settings.archive_claim,
+    }
 
 
 def test_the_settings_name_the_fleet_its_autoscaler_and_its_mount(

@@ -171,6 +171,21 @@ async def test_a_job_whose_capture_could_not_say_so_takes_its_place_all_the_same
     assert state(new, uids[0]) == "Cutting"
 
 
+async def test_who_has_a_job_already_does_not_go_back_into_the_line(busy: Rig) -> None:
+    uids = [f"aaaaaaa{n}" for n in range(4)]
+    for uid in uids[:3]:
+        ask(busy, uid, created=1)
+    ask(busy, uids[3], created=9)
+    await pinned(busy, *uids)
+    busy.cluster.away_for = {"patch replaycaptures"}
+    with pytest.raises(ClusterUnreachable):
+        await reconcile(busy, uids[3])
+    busy.cluster.away_for = set()
+    await reconcile(busy, *uids)
+    assert state(busy, uids[3]) == "Cutting"
+    assert len(busy.job_names) == PLACES
+
+
 async def test_a_start_that_fails_gives_its_place_back(busy: Rig) -> None:
     uids = [f"aaaaaaa{n}" for n in range(4)]
     for uid in uids:

@@ -69,6 +69,22 @@ def test_the_same_capture_again_gives_the_clip_that_is_there(healthy_run: Path, 
     assert (place.clip.stat().st_ino, place.clip.stat().st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
 
 
+@pytest.mark.parametrize("published", [True, False])
+def test_what_killed_attempts_left_is_removed_by_the_next_one(
+    healthy_run: Path, ask: RequestMaker, published: bool
+) -> None:
+    request = ask(healthy_run, 3, 8)
+    folder = Path(request.archive_directory, request.clip_path).parent
+    if published:
+        make_clip(request)
+    folder.mkdir(parents=True, exist_ok=True)
+    for attempt in (1, 2):
+        (folder / f".clip-1a2b3c4d.mp4.{attempt}.part").write_bytes(b"half")
+    (folder / ".other-1a2b3c4d.mp4.1.part").write_bytes(b"another capture's")
+    make_clip(request.model_copy(update={"attempt": 3}))
+    assert [name for name in files(request) if name.endswith(".part")] == [".other-1a2b3c4d.mp4.1.part"]
+
+
 def test_the_name_of_another_captures_clip_is_refused_and_that_clip_is_not_touched(
     healthy_run: Path, ask: RequestMaker
 ) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from replay_operator.api.capture_job import CaptureError, CaptureErrorReason, CaptureResult
+from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.api.replaycapture import Clip, Clock, NotificationState, ReplayCapture
 from replay_operator.domain.capture_state import is_finished, wants_coverage
 from replay_operator.domain.capture_timing import (
@@ -26,7 +27,12 @@ from replay_operator.domain.captures import (
     job_name,
 )
 from replay_operator.domain.observation import CoverageView
-from replay_operator.domain.status_contract import CaptureState
+from replay_operator.domain.status_contract import (
+    BUFFER_CONTRACT,
+    BufferState,
+    CaptureState,
+    conditions_of,
+)
 from tests.builders import CAPTURE_UID, NOW, at, buffer, capture, rfc3339, run_coverage
 
 SEEN = CaptureObservation(
@@ -176,12 +182,21 @@ def test_a_new_process_that_has_not_sent_its_policy_yet_changes_no_status(waits_
     assert (after.status, state_after, job) == (waiting.status, state, None)
 
 
-def test_a_range_that_ends_later_is_cut_at_once_when_its_buffer_is_gone() -> None:
+def ended_for_good() -> ReplayBuffer:
+    state = BufferState.ENDED
+    said = conditions_of((), BUFFER_CONTRACT[state], reason=state, message="m", generation=1, now=NOW)
+    return buffer().model_copy(update={"status": ReplayBufferStatus(conditions=said)})
+
+
+@pytest.mark.parametrize("gone", [None, ended_for_good()], ids=["deleted", "ended for good"])
+def test_a_range_that_ends_later_is_cut_at_once_when_its_buffer_will_not_record_again(
+    gone: ReplayBuffer | None,
+) -> None:
     later = {"between": {"start": rfc3339(at(-60)), "end": rfc3339(at(600))}}
     first, _, _ = decided(capture(range=later))
     _, state, _ = decided(first, at(2), pinned=True, buffer_recording=False)
     assert state is CaptureState.WAITING_FOR_TAIL, "the source may come back"
-    _, _, job = decided(first, at(2), pinned=True, buffer=None, buffer_recording=False)
+    _, _, job = decided(first, at(2), pinned=True, buffer=gone, buffer_recording=False)
     assert job == 1
 
 

@@ -7,6 +7,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from replay_operator.controller.part_settings import job_settings
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 SECRET = "s3cr3t"
@@ -60,6 +61,12 @@ def test_what_an_install_must_say_is_missed_by_name(
         ("REPLAY_BUFFERS_PER_WORKER", "0"),
         ("REPLAY_CAPTURE_IMAGE", ""),
         ("REPLAY_CAPTURE_RETRIES", "11"),
+        ("REPLAY_MAX_CAPTURE_JOBS", "0"),
+        ("REPLAY_CAPTURE_LEAD_SECONDS", "-1"),
+        ("REPLAY_CAPTURE_NODE_LABELS", "disk"),
+        ("REPLAY_CAPTURE_NODE_LABELS", "disk=fast,"),
+        ("REPLAY_CLIP_DELETION_TIMEOUT_SECONDS", "0"),
+        ("REPLAY_NOTIFY_URL", "backend.example/events"),
         ("REPLAY_LOG_LEVEL", "chatty"),
         ("REPLAY_PORT", "70000"),
         ("REPLAY_WORKERS", "0"),
@@ -100,3 +107,41 @@ def test_the_complaint_about_a_missing_variable_does_not_tell_the_secret(
         LiveKitSettings()
     assert missing.removeprefix("LIVEKIT_").lower() in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"), [(None, "REPLAY_NOTIFY_SECRET"), ("", "unsigned"), ("whsec_s3cr3t?", "no base64")]
+)
+def test_nothing_is_sent_unsigned(monkeypatch: pytest.MonkeyPatch, secret: str | None, said: str) -> None:
+    monkeypatch.setenv("REPLAY_NOTIFY_URL", "https://backend.example/events")
+    if secret is not None:
+        monkeypatch.setenv("REPLAY_NOTIFY_SECRET", secret)
+    with pytest.raises(ValidationError, match=said) as refused:
+        OperatorSettings()
+    assert SECRET not in str(refused.value)
+
+
+def test_the_secret_that_signs_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLAY_NOTIFY_URL", "https://backend.example/events")
+    monkeypatch.setenv("REPLAY_NOTIFY_SECRET", SECRET)
+    settings = OperatorSettings()
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+    monkeypatch.setenv("REPLAY_WORKERS", "none")
+    with pytest.raises(ValidationError) as refused:
+        OperatorSettings()
+    assert SECRET not in str(refused.value)
+
+
+def test_a_jobs_node_labels_are_read_from_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert job_settings(OperatorSettings()).node_labels == ()
+    monkeypatch.setenv("REPLAY_CAPTURE_NODE_LABELS", "disk=fast,example.com/pool=media")
+    assert job_settings(OperatorSettings()).node_labels == (("disk", "fast"), ("example.com/pool", "media"))
+
+
+@pytest.mark.parametrize("volume", ["BUFFER", "ARCHIVE"])
+def test_a_job_goes_where_the_agent_is_if_one_of_the_two_volumes_serves_one_node(
+    monkeypatch: pytest.MonkeyPatch, volume: str
+) -> None:
+    assert not job_settings(OperatorSettings()).beside_agent
+    monkeypatch.setenv(f"REPLAY_{volume}_ACCESS_MODE", "ReadWriteOnce")
+    assert job_settings(OperatorSettings()).beside_agent, "the agent holds them both"

@@ -40,13 +40,13 @@ class CaptureLine:
         Args:
             uid: A capture that is due.
         """
-        running = self._running()
-        free = self._places - len(running - {uid})
-        waiting = line(self._captures, running=running - {uid}, asking=uid)
-        if uid not in waiting[: max(free, 0)]:
-            return False
-        self._starting.add(uid)
-        return True
+        running = self._running() - {uid}
+        waiting = line(self._captures, running=running, asking=uid)
+        # One that has a Job already, and whose status could not say so, goes on with it.
+        may = bool(self._jobs.of_capture(uid)) or uid in waiting[: max(self._places - len(running), 0)]
+        if may:
+            self._starting.add(uid)
+        return may
 
     def started(self, uid: str) -> None:
         """Note that a capture's status and Job speak for themselves now, or that its start failed."""

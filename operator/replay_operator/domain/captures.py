@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from replay_operator.api.capture_job import EXIT_CODES, CaptureResult, ExitCode
-from replay_operator.api.meta import ObjectMeta
+from replay_operator.api.meta import ObjectMeta, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import (
     CaptureSource,
@@ -35,6 +35,8 @@ from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.renewal import FLUSH_LEAD
 from replay_operator.domain.status_contract import (
     CAPTURE_CONTRACT,
+    FINAL,
+    RECORDING,
     CaptureState,
     conditions_of,
 )
@@ -252,13 +254,19 @@ def _job_due(capture: ReplayCapture, seen: CaptureObservation) -> datetime:
     wanted = capture.status.range
     if wanted is None:
         raise ValueError("the range is resolved before its tail is awaited")
-    if seen.buffer is None or is_covered(wanted.end, seen.coverage):
-        return wanted.start  # nothing more will come, or all is there
+    if _is_over(seen.buffer) or is_covered(wanted.end, seen.coverage):
+        return wanted.start
     if not _awaits_tail(capture, seen):
         return wanted.end
     if wants_flush(capture, wanted, seen):
         return wanted.end + FLUSH_TAKES - seen.job_lead
     return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) - seen.job_lead
+
+
+def _is_over(buffer: ReplayBuffer | None) -> bool:
+    """Tell whether a buffer will never record again. One that only waits for its source may."""
+    recording = find_condition(buffer.status.conditions, RECORDING) if buffer is not None else None
+    return buffer is None or (recording is not None and recording.reason in FINAL)
 
 
 def await_until(capture: ReplayCapture, seen: CaptureObservation) -> datetime | None:

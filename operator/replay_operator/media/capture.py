@@ -9,7 +9,13 @@ from pathlib import Path
 
 from replay_operator.api.capture_job import CaptureErrorReason, CaptureRequest, CaptureResult
 from replay_operator.api.replaycapture import Clip
-from replay_operator.media.archive import ClipPlace, archive_errors, clip_place, part_file
+from replay_operator.media.archive import (
+    ClipPlace,
+    archive_errors,
+    clip_place,
+    part_file,
+    remove_parts_before,
+)
 from replay_operator.media.failure import CaptureFailedError
 from replay_operator.media.ffmpeg import Labels, join
 from replay_operator.media.mp4 import MovieFacts, NotMp4Error, read_movie
@@ -46,6 +52,7 @@ def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
             f"the range ends at {request.end.isoformat()}, not after its start {request.start.isoformat()}",
         )
     place = clip_place(request.archive_directory, request.clip_path)
+    remove_parts_before(place, request.attempt)
     before = published_before(place, request.capture_uid)
     if before is not None:
         return place, before
