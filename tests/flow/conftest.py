@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.flow.receiver import SECRET, NewsReceiver
 from tests.stack.images import stack_images
 from tests.stack.stack import Stack
 from tests.testbed.binaries import ControlPlaneBinaries
@@ -22,15 +23,27 @@ SEGMENT_SECONDS = 2
 
 
 @pytest.fixture(scope="session")
+def news() -> Iterator[NewsReceiver]:
+    """Who is told the outcomes of captures."""
+    with NewsReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
 def stack(
-    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+    control_plane_binaries: ControlPlaneBinaries,
+    tmp_path_factory: pytest.TempPathFactory,
+    news: NewsReceiver,
 ) -> Iterator[Stack]:
     with (
         ControlPlane(control_plane_binaries) as plane,
         NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node,
     ):
         stack = Stack(plane, node, "flow")
-        stack.install(settings={"REPLAY_LIVEKIT_POLL_SECONDS": "1"})
+        stack.install(
+            settings={"REPLAY_LIVEKIT_POLL_SECONDS": "1", "REPLAY_NOTIFY_URL": news.url},
+            secrets={"replay-operator-notify": {"secret": SECRET}},
+        )
         for deployment in ("livekit", "replay-operator", "replay-agent", "livekit-egress"):
             stack.wait_until_available(deployment)
         yield stack

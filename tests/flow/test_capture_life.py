@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.flow.conftest import SEGMENT_SECONDS, BufferFactory, capture_object
+from tests.flow.receiver import NewsReceiver
 from tests.flow.test_record_and_save import wait_for_window
 from tests.stack.stack import Stack
 
@@ -124,3 +125,25 @@ def test_captures_that_are_asked_for_at_once_are_cut_a_few_at_a_time(stack: Stac
     assert max(at_once) <= PLACES
     queued = {e["involvedObject"]["name"] for e in stack.list_all("events") if e["reason"] == "Queued"}
     assert queued & set(names)
+
+
+def test_outcomes_are_told_with_a_signature_and_again_when_they_were_not_taken(
+    stack: Stack, recording: str, news: NewsReceiver
+) -> None:
+    past = {"between": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:01:00Z"}}
+    stack.apply(capture_object("told-ready", recording), capture_object("told-failed", recording, range=past))
+    ready = stack.wait_for_condition("rcap", "told-ready", "Ready", seconds=60)
+    failed = stack.wait_for_condition("rcap", "told-failed", "Stalled", seconds=60)
+    keys = (f"{ready['metadata']['uid']}.ready", f"{failed['metadata']['uid']}.failed")
+    stack.wait_for("the news of both", lambda: all(key in news.news for key in keys), seconds=30)
+    assert set(keys) <= news.refused, "the first try was refused"
+    assert news.news[keys[0]]["data"]["clip"]["path"] == ready["status"]["clip"]["path"]
+    assert news.news[keys[1]]["data"]["reason"] == "NoMedia"
+    for name in ("told-ready", "told-failed"):
+        stack.wait_for(
+            "the note in the status",
+            lambda name=name: (
+                (stack.get("rcap", name) or {})["status"]["notification"]["state"] == "Delivered"
+            ),
+            seconds=30,
+        )

@@ -12,7 +12,7 @@ import yaml
 
 from replay_operator.api.agent import Coverage
 from tests.stack.images import CHECKOUT
-from tests.stack.livekit import LiveKitAdmin, Rooms, livekit_objects
+from tests.stack.livekit import LiveKitAdmin, Rooms, livekit_objects, secret
 from tests.testbed.controlplane import ControlPlane, KubectlError
 from tests.testbed.node import NodeStandIn
 
@@ -46,6 +46,7 @@ class Stack:
         rooms: Rooms = ALICE,
         timing: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -53,6 +54,7 @@ class Stack:
             rooms: Who publishes what.
             timing: Variables that change the double's timing.
             settings: Entries of the operator's ConfigMap that differ from `manifests/base`.
+            secrets: Secrets that the base can do without, by name.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -63,6 +65,8 @@ class Stack:
             }
         )
         self.apply(*livekit_objects(rooms, timing or {}))
+        if secrets:
+            self.apply(*(secret(name, data) for name, data in secrets.items()))
         self.apply(*changed_settings(self.plane.kubectl("kustomize", str(BASE)), settings or {}))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
