@@ -151,6 +151,8 @@ class CaptureRetirement:
 
     async def _tell_left_behind(self, capture: ReplayCapture, why: str) -> None:
         path = clip_path_of(capture)
+        if path is None:
+            return  # it never had a range, and so no clip
         message = f"{path} may be left on the archive volume: {why}. Delete it by hand if it is there."
         event = Event(EventType.WARNING, "ClipLeftBehind", message)
         await self._writer.tell(CAPTURES, capture.metadata, event)
