@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,30 @@ def paused_ffmpeg(tmp_path: Path) -> Path:
     script.write_text(f'#!/bin/sh\n{real.strip()} "$@"\ntouch {ready}\nexec sleep 600\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return directory
+
+
+def test_a_worker_that_is_ended_while_it_waits_for_the_tail_leaves_nothing(
+    healthy_run: Path, ask: RequestMaker, tmp_path: Path
+) -> None:
+    starting = tmp_path / "buffer" / "run-1"
+    starting.mkdir(parents=True)
+    (starting / "run.json").write_text((healthy_run / "run.json").read_text())
+    later = datetime.now(UTC) + timedelta(seconds=DEADLINE_SECONDS)
+    request = ask(starting.parent, 3, 8, wait_until=later)
+    worker = subprocess.Popen(
+        command(),
+        env={**os.environ, **by_environment(request, tmp_path / "log")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with worker:
+        assert worker.stderr is not None
+        said = next(line for line in worker.stderr if "on the buffer volume, until" in line)
+        assert at(8).isoformat(sep=" ") in said
+        worker.send_signal(signal.SIGTERM)
+    assert worker.returncode == 128 + signal.SIGTERM
+    assert [path for path in Path(request.archive_directory).rglob("*") if path.is_file()] == []
 
 
 PARTS_LEFT = {signal.SIGKILL: [".clip-1a2b3c4d.mp4.1.part"], signal.SIGTERM: []}

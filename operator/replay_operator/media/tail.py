@@ -5,6 +5,7 @@ The Job is made before that segment is due, so that the start of its pod costs n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ SILENCE_GRACE = timedelta(seconds=3)
 NEXT_RUN_GRACE = timedelta(seconds=2)
 """The directory of the run that holds an instant is made before it; this is for clocks that differ."""
 
+_log = logging.getLogger(__name__)
 _Stamps = tuple[tuple[str, int, int], ...]
 
 
@@ -49,6 +51,8 @@ def await_tail(
         pause: Sleeps so many seconds.
     """
     watch = TailWatch(Path(request.buffer_directory), request.end)
+    if request.wait_until is not None:
+        _log.info("looking for %s on the buffer volume, until %s", request.end, request.wait_until)
     while request.wait_until is not None and (now := clock()) < request.wait_until and not watch.is_over(now):
         pause(min(POLL_SECONDS, (request.wait_until - now).total_seconds()))
 
