@@ -16,7 +16,7 @@ from replay_operator.media.timeline import Interval
 from tests.chaos.bounds import SEGMENT_SECONDS
 from tests.chaos.invariants import Seen, TrackPair
 from tests.chaos.recorded import RecordedTime, lost_seconds
-from tests.chaos.workers import forgive_restarts, held_egresses
+from tests.chaos.workers import held_egresses
 from tests.stack.stack import Stack
 
 SOURCES = ("SCREEN_SHARE", "MICROPHONE")
@@ -115,7 +115,6 @@ class Scene:
         listed = self.stack.kubectl("get", "rb,rcap,jobs,deployments,pods", "-o", "json")
         objects = tuple(json.loads(listed)["items"])
         held = held_egresses(found for found in objects if found["kind"] == "Pod")
-        forgive_restarts(self.admin, held)
         return Seen(
             objects=objects,
             living=self._living(held),
