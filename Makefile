@@ -53,8 +53,8 @@ matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
 	$(PYTEST) tests/flow/test_status_matrix.py
 
 .PHONY: chaos
-chaos: setup bed ## A storm of N faults (default 40): make chaos N=1000 SEED=7
-	$(PYTEST) tests/chaos --chaos-faults=$(or $(N),40) --chaos-seed=$(or $(SEED),1)
+chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300
+	$(PYTEST) tests/chaos --chaos-faults=$(or $(N),40) --chaos-seed=$(or $(SEED),1) --chaos-outage=$(or $(OUTAGE),20)
 
 .PHONY: bench-scale
 bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tests.chaos.invariants import troubles
+from tests.chaos.invariants import leftovers, troubles
 from tests.chaos.scene import Scene
 
 CALM_WITHIN_SECONDS = 90.0
@@ -54,6 +54,20 @@ def wait_until_nothing_is_wrong(scene: Scene) -> None:
     """
     begun = time.monotonic()
     while wrong := troubles(scene.look()):
+        _or_give_up(scene, begun, wrong)
+
+
+def wait_until_nothing_is_left_over(scene: Scene) -> None:
+    """Wait until nothing is wrong, and no directory is left of a buffer that is gone.
+
+    Args:
+        scene: Where to look.
+
+    Raises:
+        AssertionError: Something was left over for too long; with what it was.
+    """
+    begun = time.monotonic()
+    while wrong := [*troubles(seen := scene.look()), *leftovers(seen)]:
         _or_give_up(scene, begun, wrong)
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from replay_operator.agent.ownership import STATE_DIRECTORY
@@ -72,6 +73,7 @@ class Scene:
         self._volume = stack.node.volume_path(stack.namespace, "replay-buffers")
         self._recorded_time = RecordedTime(self._volume)
         self._made = 0
+        self._faults_ended_at = datetime.now(UTC)
         self.buffers = [self._new_buffer() for _ in range(buffers)]
 
     def replace_buffer(self, number: int) -> None:
@@ -106,21 +108,42 @@ class Scene:
         """Take the picture away and publish it again under another track id, if there is one."""
         if buffer.published_since_ns is None:
             return
-        old = self._published(self.admin.get("rooms"))[buffer.name].video
+        old = self.published()[buffer.name].video
         self.admin.delete(f"rooms/{buffer.name}/tracks/{old}")
         self.admin.post(f"rooms/{buffer.name}/participants/alice/tracks", {"source": "SCREEN_SHARE"})
 
     def look(self) -> Seen:
         """Look at everything once."""
-        listed = self.stack.kubectl("get", "rb,rcap,jobs,deployments,pods", "-o", "json")
+        listed = self.stack.kubectl("get", "rb,rcap,jobs,deployments,pods,leases", "-o", "json")
         objects = tuple(json.loads(listed)["items"])
         held = held_egresses(found for found in objects if found["kind"] == "Pod")
         return Seen(
             objects=objects,
             living=self._living(held),
-            published=self._published(self.admin.get("rooms")),
+            published=self.published(),
             pinned=self._pinned(),
+            faults_ended_at=self._faults_ended_at,
+            directories=self._directories(),
         )
+
+    def note_end_of_faults(self) -> None:
+        """Remember that from now on nothing is done to the system any more."""
+        self._faults_ended_at = datetime.now(UTC)
+
+    def published(self) -> dict[str, TrackPair]:
+        """Give what alice publishes, by room."""
+        rooms: dict[str, Sequence[dict[str, Any]]] = self.admin.get("rooms")
+        pairs: dict[str, TrackPair] = {}
+        for room, people in rooms.items():
+            for alice in (person for person in people if person["identity"] == "alice"):
+                sids = {track["source"]: track["sid"] for track in alice["tracks"]}
+                pairs[room] = TrackPair(*(sids.get(source) for source in SOURCES))
+        return pairs
+
+    def egresses_of(self, buffer: Recorded) -> list[str]:
+        """Give the egresses that record a buffer now, each asked of its worker."""
+        held = held_egresses(self.stack.list_all("pods"))
+        return [egress for egress, room in self._living(held).items() if room == buffer.name]
 
     def runs_started(self) -> int:
         """Count every egress that was ever started."""
@@ -189,13 +212,9 @@ class Scene:
             if info["egress_id"] in running and info["status"] in _WRITING
         }
 
-    def _published(self, rooms: dict[str, Sequence[dict[str, Any]]]) -> dict[str, TrackPair]:
-        pairs: dict[str, TrackPair] = {}
-        for room, people in rooms.items():
-            for alice in (person for person in people if person["identity"] == "alice"):
-                sids = {track["source"]: track["sid"] for track in alice["tracks"]}
-                pairs[room] = TrackPair(*(sids.get(source) for source in SOURCES))
-        return pairs
+    def _directories(self) -> frozenset[str]:
+        root = self._volume / self.stack.namespace
+        return frozenset(found.name for found in root.iterdir()) if root.is_dir() else frozenset()
 
     def _pinned(self) -> frozenset[str]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from tests.chaos.calm import wait_until_calm, wait_until_nothing_is_wrong
+from tests.chaos.calm import wait_until_calm, wait_until_nothing_is_left_over
 from tests.chaos.executor import Executor
 from tests.chaos.plan import Fault
 from tests.chaos.scene import Scene
@@ -19,4 +19,4 @@ def test_after_a_storm_every_source_is_recorded_once_and_nothing_is_left_over(
     executor.run(storm)
     whole.close_account(wait_until_calm(whole).at_ns)
     whole.stack.kubectl("delete", "rcap", "--all")
-    wait_until_nothing_is_wrong(whole)
+    wait_until_nothing_is_left_over(whole)

@@ -23,12 +23,21 @@ BASE = CHECKOUT / "manifests" / "base"
 ALICE: Rooms = {"standup": {"alice": ["SCREEN_SHARE", "SCREEN_SHARE_AUDIO", "CAMERA", "MICROPHONE"]}}
 
 
-def changed_settings(rendered: str, settings: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Give the objects of a rendered base, with entries of the operator's ConfigMap changed."""
+def changed_settings(
+    rendered: str, settings: Mapping[str, str], agent_settings: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Give the objects of a rendered base, with other settings.
+
+    Args:
+        rendered: What kustomize gave.
+        settings: Entries of the operator's ConfigMap.
+        agent_settings: Variables of the agent, which has no ConfigMap.
+    """
     objects: list[dict[str, Any]] = [found for found in yaml.safe_load_all(rendered) if found]
-    for found in objects:
-        if found["kind"] == "ConfigMap" and found["metadata"]["name"] == "replay-operator-settings":
-            found["data"] |= settings
+    by_name = {(found["kind"], found["metadata"]["name"]): found for found in objects}
+    by_name["ConfigMap", "replay-operator-settings"]["data"] |= settings
+    agent = by_name["Deployment", "replay-agent"]["spec"]["template"]["spec"]["containers"][0]
+    agent["env"] += [{"name": name, "value": value} for name, value in (agent_settings or {}).items()]
     return objects
 
 
@@ -46,6 +55,7 @@ class Stack:
         rooms: Rooms = ALICE,
         timing: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        agent_settings: Mapping[str, str] | None = None,
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -53,6 +63,7 @@ class Stack:
             rooms: Who publishes what.
             timing: Variables that change the double's timing.
             settings: Entries of the operator's ConfigMap that differ from `manifests/base`.
+            agent_settings: Variables of the agent that `manifests/base` does not set.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -63,7 +74,8 @@ class Stack:
             }
         )
         self.apply(*livekit_objects(rooms, timing or {}))
-        self.apply(*changed_settings(self.plane.kubectl("kustomize", str(BASE)), settings or {}))
+        rendered = self.plane.kubectl("kustomize", str(BASE))
+        self.apply(*changed_settings(rendered, settings or {}, agent_settings))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace, as administrator."""
