@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Mapping
 
 from tests.chaos.deeds import Deed, let_time_pass
@@ -31,14 +32,18 @@ _CALLS: Mapping[FaultKind, tuple[ApiFault, ...]] = {
     ),
 }
 
+CALLS_FAIL = frozenset(_CALLS)
+"""Kinds of which it is known how many calls they have hit."""
+
 
 class ApiServerFaults:
     """Carries them out."""
 
-    def __init__(self, plane: ControlPlane, front: ApiFrontInThread) -> None:
-        """Take the control plane, and the front through which the operator reaches it."""
+    def __init__(self, plane: ControlPlane, front: ApiFrontInThread, hits: Counter[FaultKind]) -> None:
+        """Take the control plane, the front before it, and where it is counted what faults have hit."""
         self._plane = plane
         self._front = front
+        self._hits = hits
         self._active: list[FaultKind] = []
 
     def deeds(self) -> Mapping[FaultKind, Deed]:
@@ -64,6 +69,7 @@ class ApiServerFaults:
     def _mend_calls(self, fault: Fault) -> None:
         self._active.remove(fault.kind)
         self._show()
+        self._hits[fault.kind] += sum(self._front.met(each) for each in _CALLS[fault.kind])
         if fault.kind is FaultKind.WATCHES_CUT:
             self._front.cut_watches()
 

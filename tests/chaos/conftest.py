@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.bounds import RECORDS_ON
 from tests.chaos.calm import wait_until_calm
 from tests.chaos.executor import Executor
 from tests.chaos.ledger import Episode, FailOver, fail_over_table, table
@@ -56,12 +57,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each fault that comes alone, and each storm, a test of its own."""
-    if not {"fault", "storm"} & set(metafunc.fixturenames):
-        return
     plan, seed = _plan(metafunc.config)
-    if "fault" in metafunc.fixturenames:
-        metafunc.parametrize("fault", plan.singles, ids=[fault.kind.value for fault in plan.singles])
-    else:
+    alone = {
+        "harmless": [fault for fault in plan.singles if fault.kind in RECORDS_ON],
+        "costly": [fault for fault in plan.singles if fault.kind not in RECORDS_ON],
+    }
+    for name, faults in alone.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, faults, ids=[fault.kind.value for fault in faults])
+    if "storm" in metafunc.fixturenames:
         ids = [f"seed-{seed}-{number}" for number in range(len(plan.storms))]
         metafunc.parametrize("storm", plan.storms, ids=ids)
 

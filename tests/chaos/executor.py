@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from tests.chaos.api_server_faults import ApiServerFaults
 from tests.chaos.deeds import Deed, Faults, let_time_pass
@@ -15,16 +16,21 @@ from tests.testbed.api_front import ApiFrontInThread
 
 
 class Executor:
-    """Carries faults out on a scene."""
+    """Carries faults out on a scene.
+
+    Attributes:
+        hits: How much a kind of fault has hit, of those kinds that miss when nobody calls just then.
+    """
 
     def __init__(self, scene: Scene, front: ApiFrontInThread) -> None:
         """Take the scene, and the front through which its operator reaches the API server."""
         self._scene = scene
+        self.hits: Counter[FaultKind] = Counter()
         # Healed in this order: what alice does needs LiveKit, and everything needs the API server.
         self._parts: tuple[Faults, ...] = (
-            ApiServerFaults(scene.stack.plane, front),
+            ApiServerFaults(scene.stack.plane, front, self.hits),
             PodFaults(scene),
-            LiveKitFaults(scene),
+            LiveKitFaults(scene, self.hits),
             SourceFaults(scene),
         )
         self._deeds: dict[FaultKind, Deed] = {

@@ -33,6 +33,7 @@ class Seen:
         pinned: UIDs of the captures for which the agent holds segments.
         faults_ended_at: Since when nothing has been done to the system.
         directories: UIDs of the buffers that have a directory on the buffer volume.
+        wrong_clocks: Egresses whose media and timestamps have come apart.
     """
 
     objects: tuple[Json, ...]
@@ -41,6 +42,7 @@ class Seen:
     pinned: frozenset[str]
     faults_ended_at: datetime
     directories: frozenset[str]
+    wrong_clocks: frozenset[str]
 
     def of_kind(self, kind: str) -> list[Json]:
         """Give the objects of one kind."""
@@ -58,6 +60,10 @@ def troubles(seen: Seen) -> list[str]:
         *_leader(seen),
         *(trouble for buffer in seen.of_kind("ReplayBuffer") for trouble in _buffer(buffer, seen)),
         *_leaked_egresses(seen),
+        *(
+            f"egress {egress} still records, its clock is wrong"
+            for egress in seen.wrong_clocks & seen.living.keys()
+        ),
         *_captures(seen),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.error
+from collections import Counter
 from collections.abc import Mapping
 
 from tests.chaos.bounds import CLOCK_JUMP_SECONDS
@@ -28,9 +29,10 @@ _CALLS: Mapping[FaultKind, tuple[tuple[str, ...], Mapping[str, str | int | float
 class LiveKitFaults:
     """Carries them out."""
 
-    def __init__(self, scene: Scene) -> None:
-        """Take the scene."""
+    def __init__(self, scene: Scene, hits: Counter[FaultKind]) -> None:
+        """Take the scene, and where it is counted what faults have hit."""
         self._scene = scene
+        self._hits = hits
         self._active: list[Fault] = []
 
     def deeds(self) -> Mapping[FaultKind, Deed]:
@@ -82,11 +84,11 @@ class LiveKitFaults:
 
     def _jump(self, fault: Fault) -> None:
         buffer = self._scene.buffers[fault.target % len(self._scene.buffers)]
-        for egress_id in self._scene.egresses_of(buffer):
-            self._scene.admin.post(f"egress/{egress_id}/clock", {"jump_seconds": CLOCK_JUMP_SECONDS})
+        self._scene.disturb_clock(buffer, jump_seconds=CLOCK_JUMP_SECONDS)
 
     def _lie(self) -> None:
         liar = WebhookLiar(self._scene)
         for pod in self._scene.stack.list_all("pods", labels="app.kubernetes.io/name=replay-operator"):
             if address := pod.get("status", {}).get("podIP"):
-                liar.tell(f"http://{address}:{WEBHOOK_PORT}/livekit/webhook")
+                told = liar.tell(f"http://{address}:{WEBHOOK_PORT}/livekit/webhook")
+                self._hits[FaultKind.WEBHOOKS_LIE] += told

@@ -71,6 +71,7 @@ CALM = Seen(
     pinned=frozenset(),
     faults_ended_at=datetime(2026, 1, 1, 0, 0, 4, tzinfo=UTC),
     directories=frozenset({"u"}),
+    wrong_clocks=frozenset({"EG_0"}),
 )
 
 
@@ -86,6 +87,7 @@ def test_a_calm_system_shows_no_trouble() -> None:
         (replace(CALM, living={"EG_2": "r"}), "names egress EG_1, active is EG_2"),
         (replace(CALM, living={"EG_1": "r", "EG_9": "old"}), "whose buffer was deleted"),
         (replace(CALM, published={"r": TrackPair("TR_NEW", "TR_A")}), "published are"),
+        (replace(CALM, wrong_clocks=frozenset({"EG_1"})), "EG_1 still records, its clock is wrong"),
         (replace(CALM, published={}), "has no source, but egress EG_1 runs"),
         (replace(CALM, objects=(*PARTS, buffer(recording="Unknown"))), "says Recording=Unknown"),
         (replace(CALM, objects=(*PARTS, buffer(), job("gone"))), "has outlived its capture"),
