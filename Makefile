@@ -40,12 +40,11 @@ lint: setup ## Style, types, import contracts, generated files
 unit: setup ## Unit tests alone
 	$(PYTEST) -q tests/unit
 
-# The storms and the status matrix take ten minutes more and have targets of their own.
-LONG := --ignore=tests/chaos/test_single_faults.py --ignore=tests/chaos/test_storms.py \
-	--ignore=tests/flow/test_status_matrix.py
+# The status matrix takes minutes more and has a target of its own.
+LONG := --ignore=tests/flow/test_status_matrix.py
 
 .PHONY: test
-test: setup bed ## Every layer, against real parts (about 20 minutes)
+test: setup bed ## Every layer, against real parts (about 30 minutes)
 	$(PYTEST) $(LONG)
 
 .PHONY: matrix
