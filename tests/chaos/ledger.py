@@ -34,10 +34,12 @@ class FailOver:
     Attributes:
         what: What happened to the leader.
         seconds: From its last renewal to the moment at which the next one took the Lease.
+        earliest_seconds: Before that, the one before might still lead.
     """
 
     what: str
     seconds: float
+    earliest_seconds: float
 
 
 def table(episodes: list[Episode]) -> list[str]:
@@ -61,8 +63,10 @@ def fail_over_table(fail_overs: list[FailOver]) -> list[str]:
     Args:
         fail_overs: In the order in which they are shown.
     """
-    timings = LeaseTimings()
-    stated = f"{timings.lease_seconds} to {timings.lease_seconds + timings.retry_seconds:.0f}"
+    latest = LeaseTimings().lease_seconds + LeaseTimings().retry_seconds
     head = f"{'leader lost, two replicas':<30}{'fail-over s':>12}{'stated s':>10}"
-    rows = [f"{each.what:<30}{each.seconds:>12.1f}{stated:>10}" for each in fail_overs]
+    rows = [
+        f"{each.what:<30}{each.seconds:>12.1f}{f'{each.earliest_seconds:.0f} to {latest:.0f}':>10}"
+        for each in fail_overs
+    ]
     return [head, "-" * len(head), *rows]

@@ -45,5 +45,5 @@ def test_the_table_has_one_line_for_each_fault_that_came_alone() -> None:
 
 
 def test_the_table_of_fail_overs_names_the_time_that_is_stated() -> None:
-    lines = fail_over_table([FailOver("killed", 12.96)])
+    lines = fail_over_table([FailOver("killed", 12.96, 12.0)])
     assert lines[-1].split() == ["killed", "13.0", "12", "to", "14"]
