@@ -73,11 +73,14 @@ def wait_until_nothing_is_wrong(scene: Scene) -> float:
     return time.monotonic() - begun
 
 
-def wait_until_nothing_is_left_over(scene: Scene) -> None:
+def wait_until_nothing_is_left_over(scene: Scene) -> float:
     """Wait until nothing is wrong, and no directory is left of a buffer that is gone.
 
     Args:
         scene: Where to look.
+
+    Returns:
+        How long that took, in seconds.
 
     Raises:
         AssertionError: Something was left over for too long; with what it was.
@@ -85,6 +88,7 @@ def wait_until_nothing_is_left_over(scene: Scene) -> None:
     begun = time.monotonic()
     while wrong := [*troubles(seen := scene.look()), *leftovers(seen)]:
         _or_give_up(scene, begun, wrong)
+    return time.monotonic() - begun
 
 
 def _or_give_up(scene: Scene, begun: float, wrong: list[str]) -> None:

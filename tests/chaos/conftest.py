@@ -37,7 +37,11 @@ _OUTAGE_SECONDS = 20.0
 _TIMING = {"LIVEKIT_DOUBLE_TIMING": '{"stop_refusal_seconds": 3.0}'}
 
 # A directory without a buffer goes sooner than after ten minutes, so that one that stays is seen.
-_IMPATIENT_AGENT = {"REPLAY_AGENT_ORPHAN_GRACE_SECONDS": "20", "REPLAY_AGENT_STARTUP_QUIET_SECONDS": "5"}
+_IMPATIENT_AGENT = {
+    "REPLAY_AGENT_ORPHAN_GRACE_SECONDS": "20",
+    "REPLAY_AGENT_RETENTION_INTERVAL_SECONDS": "2",
+    "REPLAY_AGENT_STARTUP_QUIET_SECONDS": "5",
+}
 
 _episodes = pytest.StashKey[list[Episode]]()
 _fail_overs = pytest.StashKey[list[FailOver]]()

@@ -55,7 +55,7 @@ _DURATIONS = {
     FaultKind.API_SERVER_FROZEN: (2.0, 8.0),
     FaultKind.API_SERVER_KILLED: (0.0, 2.0),
     FaultKind.ETCD_KILLED: (0.0, 2.0),
-    FaultKind.API_SERVER_FAILS: (2.0, 7.0),
+    FaultKind.API_SERVER_FAILS: (3.0, 7.0),
     FaultKind.API_CALLS_FAIL: (3.0, 8.0),
     FaultKind.API_CALLS_SLOW: (3.0, 8.0),
     FaultKind.WATCHES_CUT: (2.0, 5.0),
