@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from tests.chaos.invariants import troubles
+from tests.chaos.invariants import leftovers, troubles
 from tests.chaos.scene import Scene
 
 CALM_WITHIN_SECONDS = 90.0
@@ -35,19 +35,34 @@ def wait_until_calm(scene: Scene) -> Calm:
     Raises:
         AssertionError: It did not become calm; with what was wrong.
     """
-    begun = time.monotonic()
-    wait_until_nothing_is_wrong(scene)
-    calm = Calm(time.monotonic() - begun, time.time_ns())
-    while not scene.is_on_disk(calm.at_ns):
-        _or_give_up(scene, begun, ["not every buffer has segments from after the storm"])
+    calm = Calm(wait_until_nothing_is_wrong(scene), time.time_ns())
+    wait_until_on_disk(scene, calm.at_ns)
     return calm
 
 
-def wait_until_nothing_is_wrong(scene: Scene) -> None:
+def wait_until_on_disk(scene: Scene, instant_ns: int) -> None:
+    """Wait until the segments of every buffer reach beyond an instant.
+
+    Args:
+        scene: Where to look.
+        instant_ns: Unix nanoseconds.
+
+    Raises:
+        AssertionError: They did not.
+    """
+    begun = time.monotonic()
+    while not scene.is_on_disk(instant_ns):
+        _or_give_up(scene, begun, ["not every buffer has segments from after the storm"])
+
+
+def wait_until_nothing_is_wrong(scene: Scene) -> float:
     """Wait until a look finds nothing wrong.
 
     Args:
         scene: Where to look.
+
+    Returns:
+        How long that took, in seconds.
 
     Raises:
         AssertionError: Something was wrong for too long; with what it was.
@@ -55,6 +70,25 @@ def wait_until_nothing_is_wrong(scene: Scene) -> None:
     begun = time.monotonic()
     while wrong := troubles(scene.look()):
         _or_give_up(scene, begun, wrong)
+    return time.monotonic() - begun
+
+
+def wait_until_nothing_is_left_over(scene: Scene) -> float:
+    """Wait until nothing is wrong, and no directory is left of a buffer that is gone.
+
+    Args:
+        scene: Where to look.
+
+    Returns:
+        How long that took, in seconds.
+
+    Raises:
+        AssertionError: Something was left over for too long; with what it was.
+    """
+    begun = time.monotonic()
+    while wrong := [*troubles(seen := scene.look()), *leftovers(seen)]:
+        _or_give_up(scene, begun, wrong)
+    return time.monotonic() - begun
 
 
 def _or_give_up(scene: Scene, begun: float, wrong: list[str]) -> None:

@@ -1,9 +1,9 @@
 """An install of its own for the chaos suite, and the table at the end.
 
-    python -m pytest tests/chaos --chaos-faults=200 --chaos-seed=7
+    python -m pytest tests/chaos --chaos-faults=200 --chaos-seed=7 --chaos-outage=300
 
-`REPLAY_CHAOS_FAULTS` and `REPLAY_CHAOS_SEED` say the same where the options are not known: pytest knows
-options only of the directories that are named on its command line.
+`REPLAY_CHAOS_FAULTS`, `REPLAY_CHAOS_SEED` and `REPLAY_CHAOS_OUTAGE` say the same where the options are not
+known: pytest knows options only of the directories that are named on its command line.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.bounds import RECORDS_ON
 from tests.chaos.calm import wait_until_calm
 from tests.chaos.executor import Executor
-from tests.chaos.ledger import Episode, table
+from tests.chaos.ledger import Episode, FailOver, fail_over_table, table
 from tests.chaos.plan import Plan, make_plan
 from tests.chaos.scene import Scene
+from tests.chaos.webhooks import WEBHOOK_PORT
 from tests.stack.images import stack_images
 from tests.stack.stack import Stack
+from tests.testbed.api_front import ApiFrontInThread, serving_in_a_thread
 from tests.testbed.binaries import ControlPlaneBinaries
 from tests.testbed.controlplane import ControlPlane
 from tests.testbed.node import NodeStandIn
@@ -27,27 +30,46 @@ from tests.testbed.node import NodeStandIn
 BUFFERS = 6
 _FAULTS = 40
 _SEED = 1
+_OUTAGE_SECONDS = 20.0
+"""Longer than a leader believes in itself (8 s) and than a Lease lasts (12 s)."""
 
 # As long as the real server takes to refuse (livekit-measured §3): here it counts who waits for that.
 _TIMING = {"LIVEKIT_DOUBLE_TIMING": '{"stop_refusal_seconds": 3.0}'}
 
+# A directory without a buffer goes sooner than after ten minutes, so that one that stays is seen.
+_IMPATIENT_AGENT = {
+    "REPLAY_AGENT_ORPHAN_GRACE_SECONDS": "20",
+    "REPLAY_AGENT_RETENTION_INTERVAL_SECONDS": "2",
+    "REPLAY_AGENT_STARTUP_QUIET_SECONDS": "5",
+}
+
 _episodes = pytest.StashKey[list[Episode]]()
+_fail_overs = pytest.StashKey[list[FailOver]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption("--chaos-faults", type=int, default=None, help=f"number of faults, default {_FAULTS}")
+    group.addoption(
+        "--chaos-outage",
+        type=float,
+        default=None,
+        help=f"seconds of an outage, default {_OUTAGE_SECONDS:.0f}",
+    )
     group.addoption("--chaos-seed", type=int, default=None, help=f"seed of the plan, default {_SEED}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each fault that comes alone, and each storm, a test of its own."""
-    if not {"fault", "storm"} & set(metafunc.fixturenames):
-        return
     plan, seed = _plan(metafunc.config)
-    if "fault" in metafunc.fixturenames:
-        metafunc.parametrize("fault", plan.singles, ids=[fault.kind.value for fault in plan.singles])
-    else:
+    alone = {
+        "harmless": [fault for fault in plan.singles if fault.kind in RECORDS_ON],
+        "costly": [fault for fault in plan.singles if fault.kind not in RECORDS_ON],
+    }
+    for name, faults in alone.items():
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, faults, ids=[fault.kind.value for fault in faults])
+    if "storm" in metafunc.fixturenames:
         ids = [f"seed-{seed}-{number}" for number in range(len(plan.storms))]
         metafunc.parametrize("storm", plan.storms, ids=ids)
 
@@ -61,16 +83,32 @@ def _plan(config: pytest.Config) -> tuple[Plan, int]:
 
 
 @pytest.fixture(scope="session")
+def plane(control_plane_binaries: ControlPlaneBinaries) -> Iterator[ControlPlane]:
+    """A control plane of our own: it is killed and frozen."""
+    with ControlPlane(control_plane_binaries) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def front(plane: ControlPlane) -> Iterator[ApiFrontInThread]:
+    """What stands between the operator and the API server. Everybody else goes straight to it."""
+    with serving_in_a_thread(plane) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def scene(
-    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+    plane: ControlPlane, front: ApiFrontInThread, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
     """Six small buffers that record."""
-    with (
-        ControlPlane(control_plane_binaries) as plane,
-        NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node,
-    ):
+    settings = {
+        "REPLAY_LIVEKIT_POLL_SECONDS": "1",
+        "REPLAY_WEBHOOK_PORT": str(WEBHOOK_PORT),
+        "KUBERNETES_SERVICE_PORT": str(front.port),
+    }
+    with NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node:
         stack = Stack(plane, node, "chaos")
-        stack.install(rooms={}, timing=_TIMING, settings={"REPLAY_LIVEKIT_POLL_SECONDS": "1"})
+        stack.install(rooms={}, timing=_TIMING, settings=settings, agent_settings=_IMPATIENT_AGENT)
         for deployment in ("livekit", "replay-operator", "replay-agent", "livekit-egress"):
             stack.wait_until_available(deployment)
         scene = Scene(stack, buffers=BUFFERS)
@@ -79,8 +117,8 @@ def scene(
 
 
 @pytest.fixture(scope="session")
-def executor(scene: Scene) -> Executor:
-    return Executor(scene)
+def executor(scene: Scene, front: ApiFrontInThread) -> Executor:
+    return Executor(scene, front)
 
 
 @pytest.fixture
@@ -99,9 +137,26 @@ def episodes(pytestconfig: pytest.Config) -> list[Episode]:
     return pytestconfig.stash.setdefault(_episodes, [])
 
 
+@pytest.fixture(scope="session")
+def fail_overs(pytestconfig: pytest.Config) -> list[FailOver]:
+    """What is shown at the end."""
+    return pytestconfig.stash.setdefault(_fail_overs, [])
+
+
+@pytest.fixture(scope="session")
+def outage_seconds(pytestconfig: pytest.Config) -> float:
+    """How long the long outages last."""
+    seconds: float | None = pytestconfig.getoption("chaos_outage", None)
+    return float(os.environ.get("REPLAY_CHAOS_OUTAGE", _OUTAGE_SECONDS)) if seconds is None else seconds
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table."""
+    """Print the tables."""
     if found := config.stash.get(_episodes, []):
         terminalreporter.section(f"source time lost ({BUFFERS} buffers)")
         for line in table(found):
+            terminalreporter.line(line)
+    if changes := config.stash.get(_fail_overs, []):
+        terminalreporter.section("fail-over")
+        for line in fail_over_table(changes):
             terminalreporter.line(line)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 Json = dict[str, Any]
 
+_LEASE = "replay-operator"
 _DEPLOYMENTS = ("replay-operator", "replay-agent", "livekit-egress")
 
 
@@ -29,12 +31,18 @@ class Seen:
             active for ever and counts for nothing.
         published: What alice publishes, by room; absent where she is not.
         pinned: UIDs of the captures for which the agent holds segments.
+        faults_ended_at: Since when nothing has been done to the system.
+        directories: UIDs of the buffers that have a directory on the buffer volume.
+        wrong_clocks: Egresses whose media and timestamps have come apart.
     """
 
     objects: tuple[Json, ...]
     living: Mapping[str, str]
     published: Mapping[str, TrackPair]
     pinned: frozenset[str]
+    faults_ended_at: datetime
+    directories: frozenset[str]
+    wrong_clocks: frozenset[str]
 
     def of_kind(self, kind: str) -> list[Json]:
         """Give the objects of one kind."""
@@ -49,9 +57,26 @@ def troubles(seen: Seen) -> list[str]:
     """
     return [
         *_pods(seen),
+        *_leader(seen),
         *(trouble for buffer in seen.of_kind("ReplayBuffer") for trouble in _buffer(buffer, seen)),
         *_leaked_egresses(seen),
+        *(
+            f"egress {egress} still records, its clock is wrong"
+            for egress in seen.wrong_clocks & seen.living.keys()
+        ),
         *_captures(seen),
+    ]
+
+
+def leftovers(seen: Seen) -> list[str]:
+    """Give one sentence for each directory whose buffer is gone. They stay for a grace period.
+
+    Args:
+        seen: The system at one moment.
+    """
+    buffers = {buffer["metadata"]["uid"] for buffer in seen.of_kind("ReplayBuffer")}
+    return [
+        f"directory {uid} is still there, its buffer is gone" for uid in sorted(seen.directories - buffers)
     ]
 
 
@@ -65,6 +90,15 @@ def _pods(seen: Seen) -> Iterator[str]:
     for pod in seen.of_kind("Pod"):
         if "deletionTimestamp" in pod["metadata"]:
             yield f"pod {pod['metadata']['name']} was told to stop and is still there"
+
+
+def _leader(seen: Seen) -> Iterator[str]:
+    """A dead leader leaves its name on the Lease, a frozen one too: only a renewal proves a living one."""
+    leases = [lease["spec"] for lease in seen.of_kind("Lease") if lease["metadata"]["name"] == _LEASE]
+    renewals = [datetime.fromisoformat(spec["renewTime"]) for spec in leases if spec.get("holderIdentity")]
+    if not renewals or max(renewals) < seen.faults_ended_at:
+        holders = [spec.get("holderIdentity") for spec in leases]
+        yield f"no operator leads: the Lease of {holders} has not been renewed since the faults ended"
 
 
 def _buffer(buffer: Json, seen: Seen) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from replay_operator.domain.leadership import LeaseTimings
 from tests.chaos.bounds import BOUND_SECONDS
 from tests.chaos.plan import FaultKind
 
@@ -26,6 +27,21 @@ class Episode:
     settled_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class FailOver:
+    """One change of leader that nobody wished for.
+
+    Attributes:
+        what: What happened to the leader.
+        seconds: From its last renewal to the moment at which the next one took the Lease.
+        earliest_seconds: Before that, the one before might still lead.
+    """
+
+    what: str
+    seconds: float
+    earliest_seconds: float
+
+
 def table(episodes: list[Episode]) -> list[str]:
     """Give the lines of the table.
 
@@ -37,5 +53,20 @@ def table(episodes: list[Episode]) -> list[str]:
         f"{e.kind:<30}{e.lost_seconds:>7.2f}{BOUND_SECONDS[e.kind]:>8.1f}{e.picture_seconds:>13.2f}"
         f"{e.runs:>9}{e.settled_seconds:>7.1f}"
         for e in episodes
+    ]
+    return [head, "-" * len(head), *rows]
+
+
+def fail_over_table(fail_overs: list[FailOver]) -> list[str]:
+    """Give the lines of the table of fail-overs, with the time that `LeaseTimings` states.
+
+    Args:
+        fail_overs: In the order in which they are shown.
+    """
+    latest = LeaseTimings().lease_seconds + LeaseTimings().retry_seconds
+    head = f"{'leader lost, two replicas':<30}{'fail-over s':>12}{'stated s':>10}"
+    rows = [
+        f"{each.what:<30}{each.seconds:>12.1f}{f'{each.earliest_seconds:.0f} to {latest:.0f}':>10}"
+        for each in fail_overs
     ]
     return [head, "-" * len(head), *rows]

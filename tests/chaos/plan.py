@@ -17,15 +17,29 @@ class FaultKind(StrEnum):
 
     OPERATOR_KILLED = "operator killed"
     OPERATOR_POD_DELETED = "operator pod deleted"
+    OPERATOR_FROZEN = "operator frozen"
+    LEASE_HANGS = "renewals of the Lease hang"
     AGENT_KILLED = "agent killed"
     AGENT_FROZEN = "agent frozen"
     API_SERVER_FROZEN = "API server frozen"
+    API_SERVER_KILLED = "API server killed"
+    ETCD_KILLED = "etcd killed"
+    API_SERVER_FAILS = "API server answers 503"
+    API_CALLS_FAIL = "API calls fail at random"
+    API_CALLS_SLOW = "API calls are slow"
+    WATCHES_CUT = "watches cut, told 410"
     LIVEKIT_REFUSES = "LiveKit answers 503"
     LIVEKIT_SILENT = "LiveKit does not answer"
     LIVEKIT_HANGS_UP = "LiveKit closes connections"
+    LIVEKIT_SLOW = "LiveKit is slow"
     LIVEKIT_FORGETS = "LiveKit lists nothing"
+    LIVEKIT_EMPTY = "LiveKit lists nothing for long"
+    WEBHOOKS_LIE = "webhooks repeated and forged"
     WORKER_DRAINED = "worker pod deleted"
+    CLOCK_JUMPED = "clock of a run jumps"
     WORKER_KILLED = "worker killed"
+    WORKER_INTERRUPTED = "worker ended by SIGINT"
+    LIVEKIT_RESTARTED = "LiveKit's server restarts"
     PUBLISHER_RETURNS = "publisher leaves and returns"
     TRACK_REPUBLISHED = "track published anew"
     BUFFER_REPLACED = "buffer deleted, another made"
@@ -33,12 +47,24 @@ class FaultKind(StrEnum):
 
 # Shortest and longest duration in seconds. What is not named happens at one instant.
 _DURATIONS = {
+    # Around the deadline (8 s) after which a leader does not believe in itself any more.
+    FaultKind.OPERATOR_FROZEN: (4.0, 10.0),
+    FaultKind.LEASE_HANGS: (4.0, 10.0),
     # Around the age at which the operator stops to believe the agent's last word (10 s).
     FaultKind.AGENT_FROZEN: (6.0, 12.0),
     FaultKind.API_SERVER_FROZEN: (2.0, 8.0),
+    FaultKind.API_SERVER_KILLED: (0.0, 2.0),
+    FaultKind.ETCD_KILLED: (0.0, 2.0),
+    FaultKind.API_SERVER_FAILS: (3.0, 7.0),
+    FaultKind.API_CALLS_FAIL: (3.0, 8.0),
+    FaultKind.API_CALLS_SLOW: (3.0, 8.0),
+    FaultKind.WATCHES_CUT: (2.0, 5.0),
     FaultKind.LIVEKIT_REFUSES: (2.0, 6.0),
     FaultKind.LIVEKIT_SILENT: (2.0, 6.0),
     FaultKind.LIVEKIT_HANGS_UP: (2.0, 6.0),
+    FaultKind.LIVEKIT_SLOW: (2.0, 6.0),
+    FaultKind.LIVEKIT_EMPTY: (2.0, 6.0),
+    FaultKind.LIVEKIT_RESTARTED: (1.0, 3.0),
     FaultKind.PUBLISHER_RETURNS: (0.5, 6.0),
 }
 

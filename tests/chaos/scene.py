@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from replay_operator.agent.ownership import STATE_DIRECTORY
@@ -16,7 +17,7 @@ from replay_operator.media.timeline import Interval
 from tests.chaos.bounds import SEGMENT_SECONDS
 from tests.chaos.invariants import Seen, TrackPair
 from tests.chaos.recorded import RecordedTime, lost_seconds
-from tests.chaos.workers import forgive_restarts, held_egresses
+from tests.chaos.workers import held_egresses
 from tests.stack.stack import Stack
 
 SOURCES = ("SCREEN_SHARE", "MICROPHONE")
@@ -41,12 +42,12 @@ class Recorded:
     published_since_ns: int | None = None
     measured_ns: int = 0
 
-    def source_time(self, until_ns: int) -> list[Interval]:
-        """Give when there was something to record, since the last measurement and up to an instant."""
+    def source_time(self, between: Interval) -> list[Interval]:
+        """Give when there was something to record between two instants."""
         stretches = list(self.published)
         if self.published_since_ns is not None:
-            stretches.append(Interval(self.published_since_ns, until_ns))
-        return [Interval(max(s.start, self.measured_ns), min(s.end, until_ns)) for s in stretches]
+            stretches.append(Interval(self.published_since_ns, between.end))
+        return [Interval(max(s.start, between.start), min(s.end, between.end)) for s in stretches]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,16 @@ class Losses:
 
     everything: Mapping[str, float]
     picture: Mapping[str, float]
+
+    @property
+    def worst(self) -> float:
+        """Without any segment, of the buffer that lost most."""
+        return max(self.everything.values())
+
+    @property
+    def worst_picture(self) -> float:
+        """Without a picture, of the buffer that lost most."""
+        return max(self.picture.values())
 
 
 class Scene:
@@ -72,6 +83,8 @@ class Scene:
         self._volume = stack.node.volume_path(stack.namespace, "replay-buffers")
         self._recorded_time = RecordedTime(self._volume)
         self._made = 0
+        self._faults_ended_at = datetime.now(UTC)
+        self._wrong_clocks: set[str] = set()
         self.buffers = [self._new_buffer() for _ in range(buffers)]
 
     def replace_buffer(self, number: int) -> None:
@@ -106,22 +119,49 @@ class Scene:
         """Take the picture away and publish it again under another track id, if there is one."""
         if buffer.published_since_ns is None:
             return
-        old = self._published(self.admin.get("rooms"))[buffer.name].video
+        old = self.published()[buffer.name].video
         self.admin.delete(f"rooms/{buffer.name}/tracks/{old}")
         self.admin.post(f"rooms/{buffer.name}/participants/alice/tracks", {"source": "SCREEN_SHARE"})
 
+    def disturb_clock(self, buffer: Recorded, *, jump_seconds: float) -> None:
+        """Let the clock of a buffer's run be wrong from now on."""
+        for egress_id in self.egresses_of(buffer):
+            self.admin.post(f"egress/{egress_id}/clock", {"jump_seconds": jump_seconds})
+            self._wrong_clocks.add(egress_id)
+
     def look(self) -> Seen:
         """Look at everything once."""
-        listed = self.stack.kubectl("get", "rb,rcap,jobs,deployments,pods", "-o", "json")
+        listed = self.stack.kubectl("get", "rb,rcap,jobs,deployments,pods,leases", "-o", "json")
         objects = tuple(json.loads(listed)["items"])
         held = held_egresses(found for found in objects if found["kind"] == "Pod")
-        forgive_restarts(self.admin, held)
         return Seen(
             objects=objects,
             living=self._living(held),
-            published=self._published(self.admin.get("rooms")),
+            published=self.published(),
             pinned=self._pinned(),
+            faults_ended_at=self._faults_ended_at,
+            directories=self._directories(),
+            wrong_clocks=frozenset(self._wrong_clocks),
         )
+
+    def note_end_of_faults(self) -> None:
+        """Remember that from now on nothing is done to the system any more."""
+        self._faults_ended_at = datetime.now(UTC)
+
+    def published(self) -> dict[str, TrackPair]:
+        """Give what alice publishes, by room."""
+        rooms: dict[str, Sequence[dict[str, Any]]] = self.admin.get("rooms")
+        pairs: dict[str, TrackPair] = {}
+        for room, people in rooms.items():
+            for alice in (person for person in people if person["identity"] == "alice"):
+                sids = {track["source"]: track["sid"] for track in alice["tracks"]}
+                pairs[room] = TrackPair(*(sids.get(source) for source in SOURCES))
+        return pairs
+
+    def egresses_of(self, buffer: Recorded) -> list[str]:
+        """Give the egresses that record a buffer now, each asked of its worker."""
+        held = held_egresses(self.stack.list_all("pods"))
+        return [egress for egress, room in self._living(held).items() if room == buffer.name]
 
     def runs_started(self) -> int:
         """Count every egress that was ever started."""
@@ -141,14 +181,18 @@ class Scene:
         Args:
             until_ns: Unix nanoseconds.
         """
-        everything: dict[str, float] = {}
-        picture: dict[str, float] = {}
+        lost = self._losses({b.name: Interval(b.measured_ns, until_ns) for b in self.buffers})
         for buffer in self.buffers:
-            wanted = buffer.source_time(until_ns)
-            everything[buffer.name] = lost_seconds(wanted, self._recorded_time.of(buffer.path))
-            picture[buffer.name] = lost_seconds(wanted, self._recorded_time.of(buffer.path, Track.VIDEO))
             buffer.measured_ns = until_ns
-        return Losses(everything, picture)
+        return lost
+
+    def losses(self, between: Interval) -> Losses:
+        """Measure what was lost between two instants, both of which are on disk.
+
+        Args:
+            between: Unix nanoseconds.
+        """
+        return self._losses(dict.fromkeys((buffer.name for buffer in self.buffers), between))
 
     def make_capture(self, name: str, buffer: Recorded) -> None:
         """Ask for the last seconds of a buffer."""
@@ -160,6 +204,15 @@ class Scene:
         held = held_egresses(self.stack.list_all("pods"))
         living = {egress for egress, room in self._living(held).items() if room == buffer.name}
         return next((pod for pod, egresses in held.items() if living & egresses), None)
+
+    def _losses(self, between: Mapping[str, Interval]) -> Losses:
+        everything: dict[str, float] = {}
+        picture: dict[str, float] = {}
+        for buffer in self.buffers:
+            wanted = buffer.source_time(between[buffer.name])
+            everything[buffer.name] = lost_seconds(wanted, self._recorded_time.of(buffer.path))
+            picture[buffer.name] = lost_seconds(wanted, self._recorded_time.of(buffer.path, Track.VIDEO))
+        return Losses(everything, picture)
 
     def _new_buffer(self) -> Recorded:
         self._made += 1
@@ -190,13 +243,9 @@ class Scene:
             if info["egress_id"] in running and info["status"] in _WRITING
         }
 
-    def _published(self, rooms: dict[str, Sequence[dict[str, Any]]]) -> dict[str, TrackPair]:
-        pairs: dict[str, TrackPair] = {}
-        for room, people in rooms.items():
-            for alice in (person for person in people if person["identity"] == "alice"):
-                sids = {track["source"]: track["sid"] for track in alice["tracks"]}
-                pairs[room] = TrackPair(*(sids.get(source) for source in SOURCES))
-        return pairs
+    def _directories(self) -> frozenset[str]:
+        root = self._volume / self.stack.namespace
+        return frozenset(found.name for found in root.iterdir()) if root.is_dir() else frozenset()
 
     def _pinned(self) -> frozenset[str]:
         try:

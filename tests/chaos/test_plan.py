@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.chaos.bounds import BOUND_SECONDS
-from tests.chaos.ledger import Episode, table
+from tests.chaos.ledger import Episode, FailOver, fail_over_table, table
 from tests.chaos.plan import FAULTS_PER_STORM, Fault, FaultKind, make_plan, timeline
 
 
@@ -42,3 +42,8 @@ def test_the_table_has_one_line_for_each_fault_that_came_alone() -> None:
     lines = table([episode])
     assert len(lines) == 3
     assert lines[-1].split() == ["worker", "killed", "9.25", "13.0", "9.50", "4", "12.0"]
+
+
+def test_the_table_of_fail_overs_names_the_time_that_is_stated() -> None:
+    lines = fail_over_table([FailOver("killed", 12.96, 12.0)])
+    assert lines[-1].split() == ["killed", "13.0", "12", "to", "14"]

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from replay_operator.livekit.workers import HEALTH_PORT
-from tests.stack.livekit import LiveKitAdmin
 
 FLEET = "livekit-egress"
-PLACES = 4
-"""What a worker of the double can carry, as its configuration in manifests/base says."""
-
 Json = dict[str, Any]
 
 
@@ -37,21 +33,3 @@ def _ask(address: str | None) -> frozenset[str] | None:
             return frozenset(name for name in json.load(answer) if name.startswith("EG_"))
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return None
-
-
-def forgive_restarts(admin: LiveKitAdmin, held: Mapping[str, frozenset[str]]) -> None:
-    """Give a worker that was started again the places back that its dead process had taken.
-
-    The double knows workers by their pod's name, so it counts the records of the dead process against the
-    new one. A real worker counts for itself and starts empty.
-
-    Args:
-        admin: The double.
-        held: What each worker process runs.
-    """
-    for worker in admin.get("workers"):
-        name = worker["worker_id"]
-        if name in held:
-            places = PLACES + len(set(worker["egresses"]) - held[name])
-            if places != worker["capacity"]:
-                admin.post(f"workers/{name}/capacity", {"capacity": places})

@@ -17,7 +17,8 @@ from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.cluster.lease import LEASES, KubernetesLease
 from replay_operator.controller.leader import Elector, LeadershipLost
 from replay_operator.domain.leadership import LeaseTimings, renewed
-from tests.cluster.api_front import ApiFront, Fault, serving
+from tests.testbed.api_faults import ApiFault, Reaction
+from tests.testbed.api_front import ApiFront, serving
 from tests.testbed.audit import audit_log_size, audit_records
 from tests.testbed.controlplane import ControlPlane
 
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.cluster
 NAME = "replay-operator"
 QUICK = LeaseTimings(lease_seconds=6, renew_deadline_seconds=4.0, request_seconds=1.5, retry_seconds=0.5)
 DEADLINE_SECONDS = 60.0
+HANG = ApiFault(Reaction.HANG)
+FAIL = ApiFault(Reaction.REFUSE, statuses=(500,))
 
 
 def utc_now() -> datetime:
@@ -85,7 +88,7 @@ async def spec(gateway: KubernetesGateway, namespace: str) -> dict[str, Any]:
 
 @pytest.fixture
 async def front(control_plane: ControlPlane) -> AsyncIterator[ApiFront]:
-    async with serving(control_plane.kubeconfig) as made:
+    async with serving(control_plane, as_administrator=True) as made:
         yield made
 
 
@@ -151,12 +154,12 @@ async def test_a_leader_whose_api_server_hangs_stops_by_its_own_clock_before_ano
     cut_off, heir = candidate("cut-off", through=through_front), candidate("heir")
     await cut_off.acquire()
     async with beside(heir.acquire()) as waiting:
-        front.fault = Fault.HANG
+        front.faults = (HANG,)
         hung_at = time.monotonic()
         with pytest.raises(LeadershipLost, match="no renewal for 4"):
             await cut_off.hold()
         lost_after_seconds = time.monotonic() - hung_at
-        assert front.faulty > 0
+        assert front.met[HANG] > 0
         assert not cut_off.is_leading
         assert not waiting.done()
         await waiting
@@ -175,9 +178,9 @@ async def test_an_api_server_that_fails_for_less_than_the_deadline_deposes_nobod
     leader = candidate("leader", through=through_front)
     epoch = await leader.acquire()
     async with beside(leader.hold()) as holding:
-        front.fault = Fault.FAIL
-        await until(lambda: front.faulty >= 3)
-        front.fault = Fault.NONE
+        front.faults = (FAIL,)
+        await until(lambda: front.met[FAIL] >= 3)
+        front.faults = ()
         version = (await spec(gateway, namespace))["renewTime"]
         await until(lambda: renewals_seen(gateway, namespace, {version}, 1))
         assert not holding.done()

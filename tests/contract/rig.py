@@ -59,6 +59,7 @@ class Rig:
     ) -> None:
         self.outside = outside
         self._settings, self._send_news = settings, send_news
+        self.leads = True
         self.clock, self.cluster = outside.clock, outside.cluster
         self.livekit, self.agent = outside.livekit, outside.agent
         self.operator = build_operator(
@@ -69,7 +70,7 @@ class Rig:
             ask_worker=_no_answer,
             metrics=OperatorMetrics(),
             epoch=1,
-            may_act=lambda: True,
+            may_act=lambda: self.leads,
             send_news=send_news,
             clock=self.clock,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -148,6 +149,7 @@ class ScriptedAgent(AgentClient):
         self.policies: list[Policy] = []
         self.policy_came = asyncio.Event()
         self.run_files: list[tuple[RunPath, RunFile]] = []
+        self.while_run_is_put: Callable[[], None] = lambda: None
         self.runs: dict[str, dict[str, RunCoverage]] = {}
         self.deleted_clips: list[ClipDeletion] = []
         self.refused_clip: str | None = None
@@ -160,6 +162,7 @@ class ScriptedAgent(AgentClient):
 
     async def put_run(self, path: RunPath, run: RunFile) -> None:
         self._answer()
+        self.while_run_is_put()
         self.run_files.append((path, run))
 
     async def delete_clip(self, deletion: ClipDeletion) -> None:

@@ -171,8 +171,7 @@ def _keeps(*, runs_before: Status, after: Status, subject: Subject) -> None:
 
 def _pod_of(stage: Stage, egress_id: str) -> str:
     workers = stage.admin.get("workers")
-    worker = next(w["worker_id"] for w in workers if egress_id in w["egresses"])
-    return str(worker)
+    return next(str(worker["pod"]) for worker in workers if egress_id in worker["egresses"])
 
 
 def _signal(stage: Stage, egress_id: str, number: signal.Signals) -> None:

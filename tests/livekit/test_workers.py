@@ -173,6 +173,7 @@ class Fleet:
             api_secret=self.double.api_secret,
             ws_url=self.double.url,
             worker_id=name,
+            pod=name,
             health_port=self.health_port,
             prometheus_port=0,
             address=ip,

@@ -82,6 +82,7 @@ class DoubleInProcess:
             api_secret=API_SECRET,
             ws_url=self.url,
             worker_id=f"worker-{number}",
+            pod="",
             health_port=0,
             prometheus_port=0,
             address="127.0.0.1",

@@ -23,12 +23,21 @@ BASE = CHECKOUT / "manifests" / "base"
 ALICE: Rooms = {"standup": {"alice": ["SCREEN_SHARE", "SCREEN_SHARE_AUDIO", "CAMERA", "MICROPHONE"]}}
 
 
-def changed_settings(rendered: str, settings: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Give the objects of a rendered base, with entries of the operator's ConfigMap changed."""
+def changed_settings(
+    rendered: str, settings: Mapping[str, str], agent_settings: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Give the objects of a rendered base, with other settings.
+
+    Args:
+        rendered: What kustomize gave.
+        settings: Entries of the operator's ConfigMap.
+        agent_settings: Variables of the agent, which has no ConfigMap.
+    """
     objects: list[dict[str, Any]] = [found for found in yaml.safe_load_all(rendered) if found]
-    for found in objects:
-        if found["kind"] == "ConfigMap" and found["metadata"]["name"] == "replay-operator-settings":
-            found["data"] |= settings
+    by_name = {(found["kind"], found["metadata"]["name"]): found for found in objects}
+    by_name["ConfigMap", "replay-operator-settings"]["data"] |= settings
+    agent = by_name["Deployment", "replay-agent"]["spec"]["template"]["spec"]["containers"][0]
+    agent["env"] += [{"name": name, "value": value} for name, value in (agent_settings or {}).items()]
     return objects
 
 
@@ -47,6 +56,7 @@ class Stack:
         timing: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
         secrets: Mapping[str, Mapping[str, str]] | None = None,
+        agent_settings: Mapping[str, str] | None = None,
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -55,6 +65,7 @@ class Stack:
             timing: Variables that change the double's timing.
             settings: Entries of the operator's ConfigMap that differ from `manifests/base`.
             secrets: Secrets that the base can do without, by name.
+            agent_settings: Variables of the agent that `manifests/base` does not set.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -67,7 +78,8 @@ class Stack:
         self.apply(*livekit_objects(rooms, timing or {}))
         if secrets:
             self.apply(*(secret(name, data) for name, data in secrets.items()))
-        self.apply(*changed_settings(self.plane.kubectl("kustomize", str(BASE)), settings or {}))
+        rendered = self.plane.kubectl("kustomize", str(BASE))
+        self.apply(*changed_settings(rendered, settings or {}, agent_settings))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace, as administrator."""

@@ -9,6 +9,8 @@ from typing import Any
 
 WRITE_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
+_POD_NAME = "authentication.kubernetes.io/pod-name"
+
 # Watches appear twice: when they begin to answer (ResponseStarted) and when they end. Everything else once.
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -25,6 +27,8 @@ class AuditRecord:
     verb: str
     """`get`, `list`, `watch` or one of `WRITE_VERBS`; the HTTP method for what is no resource."""
     user: str
+    pod: str
+    """Whose token the request carried; empty outside pods."""
     user_agent: str
     resource: str
     """Plural, such as `configmaps`. Empty for what is no resource, such as `/readyz`."""
@@ -75,6 +79,7 @@ def _record(event: dict[str, Any]) -> AuditRecord:
     return AuditRecord(
         verb=event["verb"],
         user=event["user"].get("username", ""),
+        pod=event["user"].get("extra", {}).get(_POD_NAME, [""])[0],
         user_agent=event.get("userAgent", ""),
         resource=target.get("resource", ""),
         subresource=target.get("subresource", ""),

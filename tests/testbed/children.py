@@ -7,12 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 # A child runs nothing until it has been told to, so that it is on file before it exists as what it is.
 # When the parent dies in between, `read` fails and the child ends by itself.
 _WAIT_THEN_EXEC = 'read -r _ && exec "$0" "$@" </dev/null'
+
+
+@dataclass(frozen=True)
+class _Program:
+    argv: tuple[str, ...]
+    cwd: Path | None
+    env: Mapping[str, str] | None
 
 
 class Children:
@@ -26,6 +34,7 @@ class Children:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._programs: dict[str, _Program] = {}
         self._watch: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -66,17 +75,42 @@ class Children:
         Raises:
             ValueError: a child of that name was started before.
         """
-        if name in self._children:
+        if name in self._programs:
             raise ValueError(f"A child process named {name} was started before: names must be unique")
-        watch = self._watch_pipe()
-        with self.log(name).open("wb") as log:
+        self._programs[name] = _Program(tuple(map(str, argv)), cwd, env)
+        self.log(name).write_bytes(b"")
+        return self._spawn(name)
+
+    def kill(self, name: str) -> None:
+        """Ends a child and its process group with SIGKILL.
+
+        Raises:
+            KeyError: there is no child of that name, or it was killed before.
+        """
+        child = self._children.pop(name)
+        _signal_group(child, signal.SIGKILL)
+        child.wait()
+
+    def start_again(self, name: str) -> subprocess.Popen[bytes]:
+        """Starts a child that was killed, as it was started first; its log goes on.
+
+        Raises:
+            ValueError: it was never started, or has not been killed.
+        """
+        if name not in self._programs or name in self._children:
+            raise ValueError(f"The child process {name} was not killed: there is nothing to start again")
+        return self._spawn(name)
+
+    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
+        program, watch = self._programs[name], self._watch_pipe()
+        with self.log(name).open("ab") as log:
             child = subprocess.Popen(
-                ["/bin/sh", "-c", _WAIT_THEN_EXEC, *map(str, argv)],
+                ["/bin/sh", "-c", _WAIT_THEN_EXEC, *program.argv],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env=env,
+                cwd=program.cwd,
+                env=program.env,
                 start_new_session=True,
             )
         self._children[name] = child
@@ -104,7 +138,8 @@ class Children:
         Args:
             grace_seconds: how long all of them together have.
         """
-        alive = [child for child in reversed(self._children.values()) if child.poll() is None]
+        in_order = [self._children[name] for name in self._programs if name in self._children]
+        alive = [child for child in reversed(in_order) if child.poll() is None]
         deadline = time.monotonic() + grace_seconds
         for child in alive:
             _signal_group(child, signal.SIGTERM)
@@ -114,6 +149,7 @@ class Children:
             _signal_group(child, signal.SIGKILL)  # also what an ended leader left behind in its group
             child.wait()
         self._children.clear()
+        self._programs.clear()
         if self._watch is not None:
             # Killed, not told: at the end of its input it would look for children, and there are none.
             self._watch.kill()

@@ -61,11 +61,6 @@ class Layout:
         return self.directory / f"{component}.kubeconfig"
 
 
-def api_url(ports: Ports) -> str:
-    """The API server's URL."""
-    return f"https://{LOOPBACK}:{ports.apiserver}"
-
-
 def etcd(binaries: ControlPlaneBinaries, layout: Layout, ports: Ports) -> list[str]:
     """Etcd, which need not survive a power cut here."""
     client, peer = f"http://{LOOPBACK}:{ports.etcd}", f"http://{LOOPBACK}:{ports.etcd_peer}"

@@ -18,7 +18,7 @@ from tests.testbed.binaries import ControlPlaneBinaries, control_plane_binaries
 from tests.testbed.children import Children
 from tests.testbed.components import LOOPBACK, Layout, Ports
 from tests.testbed.errors import TestbedError
-from tests.testbed.pki import make_pki
+from tests.testbed.pki import Pki, make_pki
 from tests.testbed.ports import free_ports
 
 # Start takes 5 s on two idle cores (measured); on a busy machine it may take many times that.
@@ -85,6 +85,16 @@ class ControlPlane:
         return self._layout.audit_log
 
     @property
+    def url(self) -> str:
+        """The API server's."""
+        return f"https://{LOOPBACK}:{self._port}"
+
+    @property
+    def pki(self) -> Pki:
+        """Its keys and certificates."""
+        return Pki(self.directory / "pki")
+
+    @property
     def pids(self) -> Mapping[str, int]:
         """The process ids of the components, by name."""
         return self._children.pids
@@ -107,6 +117,23 @@ class ControlPlane:
         self._children.stop()
         if not self._keep_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def kill(self, component: str) -> None:
+        """Ends a component as a power cut would; what it stored stays.
+
+        Args:
+            component: one of the names in `pids`.
+        """
+        self._children.kill(component)
+
+    def start_again(self, component: str) -> None:
+        """Starts a component that was killed, with the same arguments, and waits for the API server.
+
+        Raises:
+            ControlPlaneError: the API server was not ready in time.
+        """
+        self._children.start_again(component)
+        self._wait_for("the API server", lambda: self._get("/readyz") == http.HTTPStatus.OK)
 
     def check(self) -> None:
         """Raises ControlPlaneError if a component has ended by itself."""
@@ -163,14 +190,13 @@ class ControlPlane:
     def _start(self) -> None:
         binaries = self._binaries = self._binaries or control_plane_binaries()
         layout, ports = self._layout, Ports(*free_ports(5))
-        pki = make_pki(self.directory / "pki")
+        pki = make_pki(self.pki.directory)
         self._port = ports.apiserver
         self._tls = ssl.create_default_context(cafile=str(pki.ca.certificate))
         self._tls.load_cert_chain(pki.pair("admin").certificate, pki.pair("admin").key)
-        server = components.api_url(ports)
-        pki.write_kubeconfig(layout.kubeconfig, server=server, user="admin")
+        pki.write_kubeconfig(layout.kubeconfig, server=self.url, user="admin")
         for component in ("controller-manager", "scheduler"):
-            pki.write_kubeconfig(layout.component_kubeconfig(component), server=server, user=component)
+            pki.write_kubeconfig(layout.component_kubeconfig(component), server=self.url, user=component)
         layout.audit_policy.write_text(json.dumps(POLICY))
 
         self._children.start("etcd", components.etcd(binaries, layout, ports))

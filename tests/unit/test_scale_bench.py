@@ -31,6 +31,7 @@ def request(
 ) -> AuditRecord:
     given: dict[str, object] = {
         "user": OPERATOR,
+        "pod": "",
         "user_agent": "",
         "namespace": "scale",
         "name": "a",

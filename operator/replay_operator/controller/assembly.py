@@ -23,6 +23,7 @@ from replay_operator.controller.handlers import Inbox
 from replay_operator.controller.install import InstallReconciler
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
+from replay_operator.controller.leader_only import LeaderOnlyLiveKit
 from replay_operator.controller.notify import Notifier
 from replay_operator.controller.part_settings import install_settings, job_settings
 from replay_operator.controller.policy import PolicyPublisher
@@ -128,6 +129,7 @@ def build_operator(
         send_news: Tells somebody the outcome of a capture; None: nobody is told.
         clock: Gives the time.
     """
+    livekit = LeaderOnlyLiveKit(livekit, may_act)
     queue: KeyedQueue[Key] = KeyedQueue()
     fleet = FleetWatch(ask_worker, lambda ids: queue_buffers(egresses.buffers_of(ids)))
     inbox = Inbox(ObjectStore(ReplayBuffer), ObjectStore(ReplayCapture), JobStore(), fleet, queue)

@@ -122,6 +122,7 @@ class _Admin:
         return [
             {
                 "worker_id": link.worker_id,
+                "pod": link.pod,
                 "capacity": link.capacity,
                 "draining": link.draining,
                 "egresses": [info.egress_id for info in records.running_on(link.worker_id)],

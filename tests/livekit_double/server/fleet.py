@@ -17,13 +17,15 @@ class WorkerLink:
     """One connected worker.
 
     Attributes:
-        worker_id: chosen by the worker; `NE_...`, or its pod name.
+        worker_id: chosen by the worker, anew at each start of its process.
+        pod: where it runs; empty outside a pod.
         capacity: track composites at once.
         draining: it takes no more.
         starving: its egresses that lack CPU. A real worker takes no more while no CPU is left.
     """
 
     worker_id: str
+    pod: str
     capacity: int
     socket: web.WebSocketResponse
     draining: bool = False
@@ -84,7 +86,7 @@ class Fleet:
         socket = web.WebSocketResponse(heartbeat=30, max_msg_size=0)
         await socket.prepare(request)
         hello = await socket.receive_json()
-        link = WorkerLink(str(hello["worker_id"]), int(hello["capacity"]), socket)
+        link = WorkerLink(str(hello["worker_id"]), hello.get("pod", ""), int(hello["capacity"]), socket)
         self.links[link.worker_id] = link
         await link.send({"type": "welcome", **self._welcome()})
         try:

@@ -169,13 +169,15 @@ async def test_kill_9_of_the_worker_leaves_the_egress_active(pair: Pair, tmp_pat
 def test_the_worker_reads_the_real_configuration_and_says_what_is_missing() -> None:
     body = "api_key: k\napi_secret: s\nws_url: ws://server\nhealth_port: 8080\n"
     body += "cpu_cost: {track_composite_cpu_cost: 2}"
-    config = worker_config({"EGRESS_CONFIG_BODY": body, "POD_IP": "10.0.0.7", "POD_NAME": "egress-1"})
-    assert (config.capacity, config.health_port, config.address, config.worker_id) == (
+    pod = {"EGRESS_CONFIG_BODY": body, "POD_IP": "10.0.0.7", "POD_NAME": "egress-1"}
+    config = worker_config(pod)
+    assert (config.capacity, config.health_port, config.address, config.pod) == (
         2,
         8080,
         "10.0.0.7",
         "egress-1",
     )
+    assert worker_config(pod).worker_id != config.worker_id
     assert config.temporary_directory == Path("/home/egress/tmp")
     with pytest.raises(ValueError, match=r"lacks api_secret, ws_url: .*LIVEKIT_API_KEY"):
         worker_config({"LIVEKIT_API_KEY": "k"})

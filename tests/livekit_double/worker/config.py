@@ -24,6 +24,9 @@ class WorkerConfig:
 
     Attributes:
         ws_url: of the server, as `ws://`, `http://` or their TLS forms.
+        worker_id: new at each start of a process, as LiveKit's node id is: a worker counts only what it runs
+            itself, never what the process before it has left on record.
+        pod: where it runs, for the admin API; empty outside a pod.
         health_port: 0 binds none, as in the real worker.
         prometheus_port: 0 binds none.
         address: where both ports are bound.
@@ -36,6 +39,7 @@ class WorkerConfig:
     api_secret: str
     ws_url: str
     worker_id: str
+    pod: str
     health_port: int
     prometheus_port: int
     address: str
@@ -73,7 +77,8 @@ def worker_config(environment: Mapping[str, str]) -> WorkerConfig:
     places /= float(cost.get("track_composite_cpu_cost") or _TRACK_COMPOSITE_COST)
     return WorkerConfig(
         **required,
-        worker_id=_pod_name(environment) or new_identifier("NE_"),
+        worker_id=new_identifier("NE_"),
+        pod=_pod_name(environment),
         health_port=int(body.get("health_port") or 0),
         prometheus_port=int(body.get("prometheus_port") or 0),
         address=environment.get("POD_IP") or "127.0.0.1",

@@ -110,7 +110,8 @@ class Worker:
         async with session.ws_connect(
             f"{url.rstrip('/')}/double/worker", headers=headers, max_msg_size=0
         ) as socket:
-            await socket.send_json({"worker_id": self.config.worker_id, "capacity": self.config.capacity})
+            names = {"worker_id": self.config.worker_id, "pod": self.config.pod}
+            await socket.send_json({**names, "capacity": self.config.capacity})
             self._socket = socket
             if self.draining:
                 await socket.send_json({"type": "draining"})

@@ -128,3 +128,23 @@ def is_open_by(pid: int, file: Path) -> bool:
         return any(link.readlink() == file for link in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:  # the process has ended meanwhile, or is not ours to look into
         return False
+
+
+def test_a_child_that_was_killed_starts_again_as_it_was_and_its_log_goes_on(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        first = children.start("counter", ["sh", "-c", "echo $WHO; exec sleep 1000"], env={"WHO": "me"}).pid
+        wait_until(lambda: children.log("counter").read_text() == "me\n")
+        children.kill("counter")
+        assert not is_running(first)
+        assert children.ended() == []
+        second = children.start_again("counter").pid
+        assert dict(children.pids) == {"counter": second}
+        wait_until(lambda: children.log("counter").read_text() == "me\nme\n")
+    assert not is_running(second)
+
+
+def test_a_child_that_still_runs_is_not_started_again(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        children.start("sleeper", ["sleep", "1000"])
+        with pytest.raises(ValueError, match="was not killed"):
+            children.start_again("sleeper")

@@ -166,3 +166,18 @@ def test_a_plane_survives_the_end_of_the_thread_that_started_it(
         plane.check()
     finally:
         plane.stop()
+
+
+@pytest.mark.parametrize("component", ["kube-apiserver", "etcd"])
+def test_what_was_stored_survives_a_kill_of_the_server_or_of_its_store(
+    control_plane_binaries: ControlPlaneBinaries, component: str
+) -> None:
+    with ControlPlane(control_plane_binaries) as plane:
+        plane.kubectl("create", "configmap", "notes", "--from-literal=key=value")
+        first = plane.pids[component]
+        plane.kill(component)
+        plane.start_again(component)
+        assert plane.pids[component] != first
+        stored = json.loads(plane.kubectl("get", "configmap", "notes", "-o", "json"))
+        assert stored["data"] == {"key": "value"}
+        plane.check()
