@@ -40,12 +40,9 @@ lint: setup ## Style, types, import contracts, generated files
 unit: setup ## Unit tests alone
 	$(PYTEST) -q tests/unit
 
-# The status matrix takes minutes more and has a target of its own.
-LONG := --ignore=tests/flow/test_status_matrix.py
-
 .PHONY: test
-test: setup bed ## Every layer, against real parts (about 30 minutes)
-	$(PYTEST) $(LONG)
+test: setup bed ## Every layer, against real parts (about 35 minutes)
+	$(PYTEST)
 
 .PHONY: matrix
 matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
