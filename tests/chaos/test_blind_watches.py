@@ -29,7 +29,7 @@ def blind(whole: Scene, front: ApiFrontInThread) -> Iterator[Scene]:
 def test_a_buffer_that_is_deleted_while_watches_are_blind_is_not_recorded_on(
     blind: Scene, front: ApiFrontInThread
 ) -> None:
-    """kopf lists what is there after a watch has expired, and never tells what has gone meanwhile."""
+    """After a watch has expired, kopf lists what is there, and never tells what has gone meanwhile."""
     blind.replace_buffer(0)
     front.heal()
     blind.note_end_of_faults()
