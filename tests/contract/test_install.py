@@ -12,6 +12,7 @@ from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.keys import Key, Kind
 from tests.builders import BUFFER_UID, CAPTURE_UID, NAMESPACE, buffer_body, capture_body
 from tests.contract.rig import Rig
+from tests.fleet_pods import pod_body
 
 BUFFER_KEY = Key(Kind.BUFFER, BUFFER_UID)
 
@@ -51,6 +52,43 @@ async def test_a_deletion_that_no_watch_has_told_is_found_by_the_next_list(rig: 
     assert BUFFER_KEY in await rig.woken()
     await rig.reconcile_buffer()
     assert rig.livekit.egresses == {}
+
+
+def lists_asked_for(rig: Rig) -> int:
+    return len([call for call in rig.cluster.calls if call.verb == "list"])
+
+
+async def test_a_deletion_that_a_broken_watch_has_missed_is_found_when_it_begins_anew(rig: Rig) -> None:
+    rig.user_creates_buffer()
+    rig.operator.inbox.fleet_pod(None, pod_body())
+    await rig.bring_up()
+    rig.cluster.remove(BUFFERS, NAMESPACE, "alice-screen")
+    rig.operator.inbox.fleet_pod(None, pod_body())
+    for _ in range(2):  # the buffer is younger than the list before: one list cannot show that it is gone
+        rig.clock.go_on(10)
+        await rig.look()
+    await rig.reconcile_buffer()
+    assert rig.livekit.egresses == {}
+
+
+async def test_what_a_watch_tells_for_the_first_time_is_no_reason_to_list_again(rig: Rig) -> None:
+    await rig.look()
+    lists = lists_asked_for(rig)
+    for type_ in (None, "MODIFIED", "DELETED", None):
+        rig.operator.inbox.fleet_pod(type_, pod_body())
+    rig.clock.go_on(300)
+    await rig.look()
+    assert lists_asked_for(rig) == lists
+
+
+async def test_watches_that_break_all_the_time_do_not_make_the_operator_list_all_the_time(rig: Rig) -> None:
+    await rig.look()
+    before = lists_asked_for(rig)
+    for _ in range(12):
+        rig.clock.go_on(5)
+        rig.operator.inbox.fleet_pod(None, pod_body())
+        await rig.look()
+    assert lists_asked_for(rig) - before == 6 * 3, "three kinds, every ten seconds"
 
 
 async def test_an_egress_that_a_crash_left_over_is_swept(rig: Rig) -> None:

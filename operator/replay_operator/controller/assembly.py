@@ -132,7 +132,14 @@ def build_operator(
     livekit = LeaderOnlyLiveKit(livekit, may_act)
     queue: KeyedQueue[Key] = KeyedQueue()
     fleet = FleetWatch(ask_worker, lambda ids: queue_buffers(egresses.buffers_of(ids)))
-    inbox = Inbox(ObjectStore(ReplayBuffer), ObjectStore(ReplayCapture), JobStore(), fleet, queue)
+    inbox = Inbox(
+        ObjectStore(ReplayBuffer),
+        ObjectStore(ReplayCapture),
+        JobStore(),
+        fleet,
+        queue,
+        on_new_watch=lambda: install.watch_began_anew(),  # noqa: PLW0108 - it is made below
+    )
     writer = StatusWriter(gateway, inbox.buffers, inbox.captures, clock)
 
     def queue_buffers(uids: frozenset[str]) -> None:

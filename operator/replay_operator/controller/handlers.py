@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kopf
@@ -37,10 +37,13 @@ class Inbox:
     jobs: JobStore
     fleet: FleetWatch
     queue: KeyedQueue[Key]
+    on_new_watch: Callable[[], None]
+    told: set[str] = dataclasses.field(default_factory=set)
+    """Uids of what watches have told of, and not told the end of."""
 
     def buffer(self, type_: str | None, body: dict[str, Any]) -> None:
         """Take in an event of a ReplayBuffer."""
-        uid = body["metadata"]["uid"]
+        uid = self._note(type_, body)
         if type_ == "DELETED":
             self.buffers.drop(uid)
         else:
@@ -49,7 +52,7 @@ class Inbox:
 
     def capture(self, type_: str | None, body: dict[str, Any]) -> None:
         """Take in an event of a ReplayCapture."""
-        uid = body["metadata"]["uid"]
+        uid = self._note(type_, body)
         if type_ == "DELETED":
             self.captures.drop(uid)
         else:
@@ -58,13 +61,26 @@ class Inbox:
 
     def job(self, type_: str | None, body: dict[str, Any]) -> None:
         """Take in an event of a capture Job."""
+        self._note(type_, body)
         uid = self.jobs.drop(body) if type_ == "DELETED" else self.jobs.put(body)
         if uid is not None:
             self.queue.add(Key(Kind.CAPTURE, uid))
 
     def fleet_pod(self, type_: str | None, body: dict[str, Any]) -> None:
         """Take in an event of a fleet pod: a worker that goes, or is gone, is acted on at once."""
+        self._note(type_, body)
         self.fleet.pod(type_, body)
+
+    def _note(self, type_: str | None, body: dict[str, Any]) -> str:
+        # kopf gives no type to what a watch lists when it begins. A second time means that it was broken.
+        uid = str(body["metadata"]["uid"])
+        if type_ is None and uid in self.told:
+            self.on_new_watch()
+        if type_ == "DELETED":
+            self.told.discard(uid)
+        else:
+            self.told.add(uid)
+        return uid
 
 
 class EndlessBackoffs:

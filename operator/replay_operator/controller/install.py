@@ -32,6 +32,12 @@ from replay_operator.metrics import OperatorMetrics
 RELIST = timedelta(minutes=10)
 LOOK_SECONDS = 5.0
 
+RELIST_GAP = timedelta(seconds=10)
+"""Least time between two lists, however often watches break."""
+
+LISTS_AFTER_A_BREAK = 2
+"""What has come since the list before is found gone by the second one only: see `ObjectStore.replace_all`."""
+
 _NEEDS_WORKER = frozenset(
     {
         BufferState.RECORDING,
@@ -102,6 +108,7 @@ class InstallReconciler:
         self._metrics = metrics
         self._clock = clock
         self._listed_at: datetime | None = None
+        self._lists_due = 0
         self._claims_made = False
         self._counted: frozenset[str] = frozenset()
 
@@ -113,6 +120,13 @@ class InstallReconciler:
     def is_listed(self) -> bool:
         """Tell whether all objects of both kinds, and all capture Jobs, are known."""
         return self._listed_at is not None
+
+    def watch_began_anew(self) -> None:
+        """Note that a watch was broken (410) and has listed its objects again.
+
+        It tells what is there then, and never what has gone meanwhile.
+        """
+        self._lists_due = LISTS_AFTER_A_BREAK
 
     def policy(self) -> Policy | None:
         """Build the policy of now, or None while the view is partial."""
@@ -140,7 +154,7 @@ class InstallReconciler:
         Raises:
             ClusterError: The API server did not do what was asked; the next look tries again.
         """
-        if self._listed_at is None or self._clock() - self._listed_at >= RELIST:
+        if self._must_list():
             await self._relist()
         if not self._claims_made:
             await self._make_claims()
@@ -149,6 +163,12 @@ class InstallReconciler:
         if self.is_whole:
             self._sweep()
             await self._set_floor()
+
+    def _must_list(self) -> bool:
+        if self._listed_at is None:
+            return True
+        age = self._clock() - self._listed_at
+        return age >= (RELIST_GAP if self._lists_due else RELIST)
 
     async def _relist(self) -> None:
         namespace = self._settings.namespace
@@ -165,6 +185,7 @@ class InstallReconciler:
         for capture in self._captures:
             self._queue.add(Key(Kind.CAPTURE, capture.metadata.uid))
         self._listed_at = self._clock()
+        self._lists_due = max(0, self._lists_due - 1)
 
     async def _make_claims(self) -> None:
         for claim in self._settings.claims:
