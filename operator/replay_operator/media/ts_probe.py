@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from replay_operator.api.replaycapture import Track
 from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND, frame_ticks, ticks
 from replay_operator.media.ts_grid import TS_PACKET_BYTES, NotMpegTsError, TsGrid, program_tracks
-from replay_operator.media.ts_pes import PesHead, pes_heads
+from replay_operator.media.ts_pes import PesHeads, pes_heads
 
 _AAC_FRAME_SAMPLES = 1024
 _ADTS_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
@@ -114,7 +114,7 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
     tracks: list[TrackScan] = []
     for pid, track in program_tracks(grid, starts).items():
         pes = pes_heads(grid, starts.get(pid, []), near_ticks)
-        if pes:
+        if pes.rows:
             tracks.append(_video(grid, pid, pes) if track is Track.VIDEO else _audio(grid, pid, pes))
     if not tracks:
         raise NotMpegTsError("no H.264 or AAC packet in it")
@@ -123,25 +123,25 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
     )
 
 
-def _video(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
-    pts = ticks(p.pts for p in pes)
-    marked = [i for i, p in enumerate(pes) if grid.is_random_access(p.row)]
+def _video(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
+    rows = pes.rows
+    marked = [position for position, row in enumerate(rows) if grid.is_random_access(row)]
     sets = hashlib.sha256()
     keys: list[int] = []
-    for position in marked or range(len(pes)):
-        until = pes[position + 1].row if position + 1 < len(pes) else grid.rows
-        head = grid.payload_of(pid, pes[position].row, until, most=_KEY_FRAME_HEAD_PACKETS)
+    for position in marked or range(len(rows)):
+        until = pes.row_after(position, grid.rows)
+        head = grid.payload_of(pid, rows[position], until, most=_KEY_FRAME_HEAD_PACKETS)
         if _is_key_frame(head, sets if not keys else None):
             keys.append(position)
     return TrackScan(
         track=Track.VIDEO,
         pid=pid,
-        pts=pts,
-        dts=ticks(p.dts for p in pes),
+        pts=pes.pts,
+        dts=pes.dts,
         key_frames=tuple(keys),
         parameters=sets.hexdigest()[:16] if keys else "",
-        frame_ticks=frame_ticks(pts),
-        first_byte=pes[0].row * TS_PACKET_BYTES,
+        frame_ticks=frame_ticks(pes.pts),
+        first_byte=rows[0] * TS_PACKET_BYTES,
     )
 
 
@@ -156,35 +156,41 @@ def _is_key_frame(head: bytes, sets: hashlib._Hash | None) -> bool:
     return False
 
 
-def _audio(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
-    pts = ticks()
-    units: list[int] = []
-    parameters = ""
-    step = 0
-    for number, packet in enumerate(pes):
-        frames = 1
-        header = grid.data[packet.payload_at : packet.payload_at + _ADTS_HEADER_BYTES]
-        if not parameters and (read := _adts_parameters(header)) is not None:
-            rate_hz, channels = read
-            parameters = f"{rate_hz}/{channels}"
-            step = _AAC_FRAME_SAMPLES * TICKS_PER_SECOND // rate_hz
-        # One frame to a PES packet is what the worker writes; others pack several.
-        if _adts_frame_bytes(header) != packet.payload_bytes:
-            until = pes[number + 1].row if number + 1 < len(pes) else grid.rows
-            frames = _adts_frames(grid, pid, packet, until)
-        units.append(len(pts))
-        pts.extend(packet.pts + n * step for n in range(frames))
+def _audio(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
+    headers = [grid.data[at : at + _ADTS_HEADER_BYTES] for at in map(pes.payload_at, range(len(pes.rows)))]
+    read = next((found for header in headers if (found := _adts_parameters(header)) is not None), None)
+    rate_hz, channels = read or (0, 0)
+    step = _AAC_FRAME_SAMPLES * TICKS_PER_SECOND // rate_hz if rate_hz else 0
+    pts, units = pes.pts, list[int]()
+    # One frame to a PES packet is what the worker writes; others pack several.
+    if [_adts_frame_bytes(h) for h in headers] != [pes.payload_bytes(i) for i in range(len(headers))]:
+        pts, units = _unpacked(grid, pid, pes, headers, step)
     return TrackScan(
         track=Track.AUDIO,
         pid=pid,
         pts=pts,
         dts=pts,
         key_frames=(),
-        parameters=parameters,
+        parameters=f"{rate_hz}/{channels}" if read else "",
         frame_ticks=step or frame_ticks(pts),
-        first_byte=pes[0].row * TS_PACKET_BYTES,
+        first_byte=pes.rows[0] * TS_PACKET_BYTES,
         units=tuple(units) if len(units) < len(pts) else (),
     )
+
+
+def _unpacked(
+    grid: TsGrid, pid: int, pes: PesHeads, headers: list[bytes], step: int
+) -> tuple[array[int], list[int]]:
+    """Give the time of each frame of PES packets that hold several, and where a packet begins among them."""
+    pts = ticks()
+    units: list[int] = []
+    for position, (first, header) in enumerate(zip(pes.pts, headers, strict=True)):
+        frames = 1
+        if _adts_frame_bytes(header) != pes.payload_bytes(position):
+            frames = _adts_frames(grid, pid, pes, position)
+        units.append(len(pts))
+        pts.extend(first + n * step for n in range(frames))
+    return pts, units
 
 
 def _adts_parameters(header: bytes) -> tuple[int, int] | None:
@@ -203,10 +209,11 @@ def _adts_frame_bytes(header: bytes) -> int | None:
     return length if length >= _ADTS_HEADER_BYTES else None
 
 
-def _adts_frames(grid: TsGrid, pid: int, packet: PesHead, until: int) -> int:
+def _adts_frames(grid: TsGrid, pid: int, pes: PesHeads, position: int) -> int:
     """Count the ADTS frames that begin in one PES packet; 1 when it cannot be told."""
-    payload = grid.payload_of(pid, packet.row, until)
-    at = packet.payload_at - grid.payload(packet.row)[0]
+    row = pes.rows[position]
+    payload = grid.payload_of(pid, row, pes.row_after(position, grid.rows))
+    at = pes.payload_at(position) - grid.payload(row)[0]
     frames = 0
     while (length := _adts_frame_bytes(payload[at : at + _ADTS_HEADER_BYTES])) is not None:
         frames += 1
