@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from replay_operator.media.runs import Run, SegmentFile
+from replay_operator.media.runs import Run, SegmentFile, scan_file
 from replay_operator.media.timeline import MIN_PAUSE_TICKS, Interval
-from replay_operator.media.ts_grid import NotMpegTsError
-from replay_operator.media.ts_probe import SegmentScan, scan_segment
+from replay_operator.media.ts_probe import SegmentScan
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,13 @@ class Selection:
         )
 
 
-def read_and_scan(run: Run, file: SegmentFile) -> SegmentScan | None:
-    """Scan a segment from disk, or give None when it has gone or is no MPEG-TS.
+def look_into(run: Run, file: SegmentFile) -> SegmentScan | None:
+    """Tell what is in a segment of a run, or give None when it is unusable.
 
     Raises:
         OSError: The volume does not answer.
     """
-    try:
-        return scan_segment(file.path.read_bytes(), near_ticks=run.expected_ticks(file.index))
-    except (FileNotFoundError, NotMpegTsError):
-        return None
+    return scan_file(file, run.expected_ticks(file.index))
 
 
 @dataclass
@@ -87,7 +83,7 @@ class _Scanner:
 def select_segments(
     run: Run,
     wanted: Interval,
-    scan: Callable[[Run, SegmentFile], SegmentScan | None] = read_and_scan,
+    scan: Callable[[Run, SegmentFile], SegmentScan | None] = look_into,
 ) -> Selection:
     """Find the segments that hold media of a range.
 

@@ -56,6 +56,25 @@ def milliseconds(length: int) -> int:
     return round(length * 1000 / TICKS_PER_SECOND)
 
 
+def expected_ticks(index: int, segment_seconds: int) -> int:
+    """Give about where on the timeline a segment begins: each is as long as asked (livekit-measured §2).
+
+    Args:
+        index: Its number.
+        segment_seconds: The asked length.
+    """
+    return MEDIA_EPOCH_TICKS + index * segment_seconds * TICKS_PER_SECOND
+
+
+def nanoseconds_after_epoch(instant: int) -> int:
+    """Give a place on the timeline in nanoseconds after PTS 3600 s.
+
+    Args:
+        instant: The place in ticks.
+    """
+    return (instant - MEDIA_EPOCH_TICKS) * 1_000_000_000 // TICKS_PER_SECOND
+
+
 def ticks(values: Iterable[int] = ()) -> array[int]:
     """Make the compact form in which timestamps are kept: 8 bytes each."""
     return array("q", values)
