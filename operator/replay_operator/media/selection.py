@@ -54,7 +54,7 @@ class Selection:
         )
 
 
-def look_into(run: Run, file: SegmentFile) -> SegmentScan | None:
+def read_and_scan(run: Run, file: SegmentFile) -> SegmentScan | None:
     """Tell what is in a segment of a run, or give None when it is unusable.
 
     Raises:
@@ -83,7 +83,7 @@ class _Scanner:
 def select_segments(
     run: Run,
     wanted: Interval,
-    scan: Callable[[Run, SegmentFile], SegmentScan | None] = look_into,
+    scan: Callable[[Run, SegmentFile], SegmentScan | None] = read_and_scan,
 ) -> Selection:
     """Find the segments that hold media of a range.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from replay_operator.api.replaycapture import Track
 from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND, frame_ticks, ticks
@@ -39,6 +39,8 @@ class TrackScan:
         first_byte: Where its first packet lies in the segment.
         units: Positions at which a PES packet begins, where some hold several frames; empty where each
             frame has its own. Sound can be cut there and nowhere else.
+        start: First presentation time.
+        end: End of the last frame.
     """
 
     track: Track
@@ -50,16 +52,13 @@ class TrackScan:
     frame_ticks: int
     first_byte: int
     units: tuple[int, ...] = ()
+    start: int = field(init=False, compare=False)
+    end: int = field(init=False, compare=False)
 
-    @property
-    def start(self) -> int:
-        """First presentation time."""
-        return min(self.pts)
-
-    @property
-    def end(self) -> int:
-        """End of the last frame."""
-        return max(self.pts) + self.frame_ticks
+    def __post_init__(self) -> None:
+        # Asked for a dozen times for each segment of a plan.
+        object.__setattr__(self, "start", min(self.pts))
+        object.__setattr__(self, "end", max(self.pts) + self.frame_ticks)
 
     def moved(self, shift: int) -> TrackScan:
         """Give the same track that many ticks later."""
