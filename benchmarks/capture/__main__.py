@@ -40,27 +40,28 @@ def main() -> int:
     found: dict[str, Costs] = {}
     with tempfile.TemporaryDirectory(prefix="replay-capture-", dir=arguments.volume) as directory:
         one = Path(directory)
-        single = lay_out_run(one / "single" / "run-1", segments).parent
+        single = lay_out_run(one / "one" / "run-1", segments).parent
         _print_plan_times(single, arguments.rounds)
         write_index(single / "run-1")
         overlap = len(segments) // 2
-        lay_out_run(one / "double" / "run-1", segments[: overlap + 2])
-        lay_out_run(one / "double" / "run-2", segments[overlap - 2 :], first=overlap - 2)
-        for run in sorted((one / "double").iterdir()):
+        lay_out_run(one / "two" / "run-1", segments[: overlap + 2])
+        lay_out_run(one / "two" / "run-2", segments[overlap - 2 :], first=overlap - 2)
+        for run in sorted((one / "two").iterdir()):
             write_index(run)
         with tempfile.TemporaryDirectory(prefix="replay-capture-", dir=arguments.second_volume) as second:
-            places = [("one volume", one)]
-            if Path(second).stat().st_dev != one.stat().st_dev:
-                places.append(("two volumes", Path(second)))
-            else:
+            places = {"one volume": one, "two volumes": Path(second)}
+            if Path(second).stat().st_dev == one.stat().st_dev:
                 _say(f"{second} is on the same volume: two volumes are not measured, see --second-volume")
-            for place, scratch in places:
-                for temperature in ("warm", "cold"):
-                    title = f"one run, {place}, {temperature}"
-                    found[title] = _rounds(arguments, title, single, one, scratch)
-            found["two runs, one volume, warm"] = _rounds(
-                arguments, "two runs, one volume, warm", one / "double", one, one
-            )
+                del places["two volumes"]
+            cases = [
+                (f"{runs}, {place}, {temperature}", one / runs.split()[0], scratch)
+                for runs in ("one run", "two runs")
+                for place, scratch in places.items()
+                for temperature in ("warm", "cold")
+            ]
+            for title, buffer, scratch in cases:
+                if arguments.only in title:
+                    found[title] = _rounds(arguments, title, buffer, one, scratch)
     for title, costs in found.items():
         print(f"\n{title} (load {os.getloadavg()[0]:.1f} at the end)\n\n{_table(costs)}")
     if arguments.json:
@@ -155,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.capture", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each way is measured (default 5)")
     parser.add_argument("--segments", type=int, default=60, help="length in segments of 10 s (default 60)")
+    parser.add_argument("--only", default="", help="only cases with this in their title, such as 'one run'")
     parser.add_argument("--volume", type=Path, help="a directory on the buffer and archive volume")
     parser.add_argument("--second-volume", type=Path, default=_MEMORY, help="one for the usual way's copies")
     parser.add_argument("--json", type=Path, help="also write every figure to this file")
