@@ -30,6 +30,7 @@ from replay_operator.media.timeline import MEDIA_EPOCH_TICKS
 from replay_operator.media.ts_probe import scan_segment
 from tests.testbed.build_cache import cache_directory
 
+_NAP_SECONDS = 0.005
 _RECORDED = Path(__file__).parents[2] / "tests" / "data"
 _SMALL = _RECORDED / "livekit" / "run-320x180p15-6s" / "seg_00003.ts"
 _MIDDLE = _RECORDED / "media" / "killed-720p30-6s" / "seg_00006.ts"
@@ -37,10 +38,11 @@ _MIDDLE = _RECORDED / "media" / "killed-720p30-6s" / "seg_00006.ts"
 
 @dataclass(frozen=True)
 class Taken:
-    """Time that something took, wall and CPU."""
+    """Time that something took, wall and CPU, and the longest that the event loop was late meanwhile."""
 
     wall_seconds: float
     cpu_seconds: float
+    longest_stall_seconds: float = 0.0
 
 
 def main() -> int:
@@ -53,7 +55,7 @@ def main() -> int:
     for name, path in (("320x180, 15 f/s, 6 s", _SMALL), ("720p30, 6 s", _MIDDLE), ("1080p60, 10 s", large)):
         print(_one_segment(f"{name}, {path.stat().st_size / 1000:.0f} kB", path, arguments.rounds))
     print(f"\nthe whole agent's scan, {arguments.buffers} buffers, {SEGMENT_SECONDS} s segments\n")
-    print("| segment | pass | wall, ms | CPU, ms |\n|---|---|--:|--:|")
+    print("| segment | pass | wall, ms | CPU, ms | event loop late, ms |\n|---|---|--:|--:|--:|")
     for name, path in (("320x180, 126 kB", _SMALL), ("720p30, 277 kB", _MIDDLE), ("1080p60, 7.9 MB", large)):
         with tempfile.TemporaryDirectory(prefix="replay-agent-", dir=arguments.volume) as directory:
             for line in asyncio.run(_passes(Path(directory), path, arguments.buffers)):
@@ -140,13 +142,27 @@ def _timed_reading(files: Sequence[Path]) -> Taken:
 
 
 async def _timed(scanner: Scanner) -> Taken:
+    stalls: list[float] = [0.0]
+    watch = asyncio.create_task(_watch_loop(stalls))
+    await asyncio.sleep(0)
     wall, cpu = time.perf_counter(), time.process_time()
     await scanner.scan()
-    return Taken(time.perf_counter() - wall, time.process_time() - cpu)
+    taken = Taken(time.perf_counter() - wall, time.process_time() - cpu, max(stalls))
+    watch.cancel()
+    return taken
+
+
+async def _watch_loop(stalls: list[float]) -> None:
+    """Note how late a short nap ends: so late would be an answer to the operator."""
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(_NAP_SECONDS)
+        stalls.append(time.perf_counter() - before - _NAP_SECONDS)
 
 
 def _line(name: str, taken: Taken) -> str:
-    return f"{name} | {1000 * taken.wall_seconds:.0f} | {1000 * taken.cpu_seconds:.0f}"
+    times = (taken.wall_seconds, taken.cpu_seconds, taken.longest_stall_seconds)
+    return f"{name} | {' | '.join(f'{1000 * seconds:.0f}' for seconds in times)}"
 
 
 def _rss_mib() -> float:

@@ -7,7 +7,7 @@ code runs once per PES packet, not once per byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from replay_operator.api.replaycapture import Track
 
@@ -69,11 +69,15 @@ class TsGrid:
             first += 1 + self.data[first]
         return min(first, end), end
 
-    def is_random_access(self, row: int) -> bool:
-        """Say whether a row carries the random access indicator: a key frame begins there."""
-        begin = row * TS_PACKET_BYTES
+    def random_access(self, rows: Sequence[int]) -> list[int]:
+        """Give the positions of rows that carry the random access indicator: a key frame begins there."""
         data = self.data
-        return bool(data[begin + 3] & 0x20 and data[begin + 4] and data[begin + 5] & 0x40)
+        begins = [row * TS_PACKET_BYTES for row in rows]
+        return [
+            position
+            for position, begin in enumerate(begins)
+            if data[begin + 3] & 0x20 and data[begin + 4] and data[begin + 5] & 0x40
+        ]
 
     def payload_of(self, pid: int, row: int, until: int, most: int | None = None) -> bytes:
         """Join the payload of a PID from a row on, up to another row or a number of its packets."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from array import array
 from dataclasses import dataclass, field, replace
+from operator import add
 
 from replay_operator.api.replaycapture import Track
 from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND, frame_ticks, ticks
@@ -19,6 +21,9 @@ from replay_operator.media.ts_pes import PesHeads, pes_heads
 _AAC_FRAME_SAMPLES = 1024
 _ADTS_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _ADTS_HEADER_BYTES = 7
+_ADTS_LENGTH = struct.Struct(">3xHBx")
+_SYNC = 0xFF
+_IS_ADTS = bytes(byte & 0xF6 == 0xF0 for byte in range(256))  # noqa: PLR2004 - the rest of the syncword, layer 0
 _NAL_TYPE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _NAL_IDR, _NAL_SPS, _NAL_PPS = 5, 7, 8
 _KEY_FRAME_HEAD_PACKETS = 16
@@ -124,7 +129,7 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
 
 def _video(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
     rows = pes.rows
-    marked = [position for position, row in enumerate(rows) if grid.is_random_access(row)]
+    marked = grid.random_access(rows)
     sets = hashlib.sha256()
     keys: list[int] = []
     for position in marked or range(len(rows)):
@@ -156,13 +161,14 @@ def _is_key_frame(head: bytes, sets: hashlib._Hash | None) -> bool:
 
 
 def _audio(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
-    headers = [grid.data[at : at + _ADTS_HEADER_BYTES] for at in map(pes.payload_at, range(len(pes.rows)))]
+    begins = list(map(add, pes.begins, pes.header_bytes))
+    headers = [grid.data[at : at + _ADTS_HEADER_BYTES] for at in begins]
     read = next((found for header in headers if (found := _adts_parameters(header)) is not None), None)
     rate_hz, channels = read or (0, 0)
     step = _AAC_FRAME_SAMPLES * TICKS_PER_SECOND // rate_hz if rate_hz else 0
     pts, units = pes.pts, list[int]()
     # One frame to a PES packet is what the worker writes; others pack several.
-    if [_adts_frame_bytes(h) for h in headers] != [pes.payload_bytes(i) for i in range(len(headers))]:
+    if not _fills_each(b"".join(headers), pes):
         pts, units = _unpacked(grid, pid, pes, headers, step)
     return TrackScan(
         track=Track.AUDIO,
@@ -175,6 +181,17 @@ def _audio(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
         first_byte=pes.rows[0] * TS_PACKET_BYTES,
         units=tuple(units) if len(units) < len(pts) else (),
     )
+
+
+def _fills_each(headers: bytes, pes: PesHeads) -> bool:
+    """Say whether each PES packet holds exactly one ADTS frame, all at once: see `_adts_frame_bytes`."""
+    found = len(pes.rows)
+    if len(headers) != found * _ADTS_HEADER_BYTES or headers[::_ADTS_HEADER_BYTES].count(_SYNC) != found:
+        return False
+    if headers[1::_ADTS_HEADER_BYTES].translate(_IS_ADTS).count(1) != found:
+        return False
+    lengths = [(high & 0x3FF) << 3 | low >> 5 for high, low in _ADTS_LENGTH.iter_unpack(headers)]
+    return lengths == [pes.payload_bytes(position) for position in range(found)]
 
 
 def _unpacked(
