@@ -56,6 +56,14 @@ chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=100
 bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)
 	$(BIN)/python -m benchmarks.scale --buffers $(or $(BUFFERS),100,1000,5000)
 
+.PHONY: bench-agent
+bench-agent: setup ## What following segments costs the agent (BUFFERS=1000)
+	$(BIN)/python -m benchmarks.agent --buffers $(or $(BUFFERS),1000)
+
+.PHONY: bench-capture
+bench-capture: setup ## What a clip costs, beside the usual way (ROUNDS=5, ONLY="one run")
+	$(BIN)/python -m benchmarks.capture --rounds $(or $(ROUNDS),5) --only "$(ONLY)"
+
 .PHONY: generate
 generate: setup ## Write crds/ from the models
 	$(BIN)/replay-operator crds crds

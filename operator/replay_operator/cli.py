@@ -6,7 +6,6 @@ Each subcommand imports what it runs, and no more: a capture Job must not pay fo
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import sys
@@ -54,6 +53,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _operator(arguments: Sequence[str]) -> int:
+    import asyncio  # noqa: PLC0415 - a capture does not need it, and it takes a while to import
+
     from pydantic import ValidationError  # noqa: PLC0415 - only this process needs it
 
     from replay_operator.controller.leader import LeadershipLost  # noqa: PLC0415 - see above
@@ -77,6 +78,8 @@ def _operator(arguments: Sequence[str]) -> int:
 
 
 def _agent(arguments: Sequence[str]) -> int:
+    import asyncio  # noqa: PLC0415 - see above
+
     from pydantic import ValidationError  # noqa: PLC0415 - only this process needs it
 
     from replay_operator.agent.main import run_agent  # noqa: PLC0415 - see above
@@ -93,6 +96,8 @@ def _agent(arguments: Sequence[str]) -> int:
 
 
 def _capture(arguments: Sequence[str]) -> int:
+    # Looking for plugins of pydantic reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from replay_operator.media.worker import run_capture  # noqa: PLC0415 - only this process needs it
 
     _log("INFO")

@@ -13,10 +13,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.run_reader import SegmentProbe
-from replay_operator.agent.segment_probe import probe_segment
+from replay_operator.agent.segment_probe import ProbedSegment, probe_segment
 from replay_operator.agent.server import make_app
 from replay_operator.agent.settings import AgentSettings
-from replay_operator.agent.state import MediaSpan
 
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 """Capture time of PTS 3600 s in every run of these tests."""
@@ -56,9 +55,9 @@ class CountingProbe:
 
     looked_at: list[str] = field(default_factory=list)
 
-    def __call__(self, file: Path) -> MediaSpan | None:
+    def __call__(self, file: Path, index: int, near_ticks: int) -> ProbedSegment | None:
         self.looked_at.append(file.name)
-        return probe_segment(file)
+        return probe_segment(file, index, near_ticks)
 
 
 @dataclass

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replay_operator.agent.segment_probe import probe_segment
-from replay_operator.agent.state import MediaSpan
+from replay_operator.agent.segment_probe import ProbedSegment, probe_segment
 from replay_operator.agent.volume import Volume
 from tests.agent.rig import BUFFER, RUN, Rig, buffer_policy, make_rig, pin
 
@@ -281,11 +280,11 @@ async def test_nothing_goes_before_the_first_scan_is_done(
     await rig.stop()
     scanning, go_on = threading.Event(), threading.Event()
 
-    def probe_with_a_stall(file: Path) -> MediaSpan | None:
+    def probe_with_a_stall(file: Path, index: int, near_ticks: int) -> ProbedSegment | None:
         if "team-b" in file.parts:
             scanning.set()
             assert go_on.wait(10)
-        return probe_segment(file)
+        return probe_segment(file, index, near_ticks)
 
     fresh = make_rig(volume, token_directory, segments, rig.clock, probe=probe_with_a_stall)
     await fresh.start()

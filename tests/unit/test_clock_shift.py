@@ -6,6 +6,7 @@ import pytest
 
 from replay_operator.agent.clock_shift import clock_shift_milliseconds
 from replay_operator.agent.state import MediaSpan, SegmentFile
+from replay_operator.media.segment_file import FileStamp
 
 SECOND = 1_000_000_000
 
@@ -26,7 +27,7 @@ def run(*moved_ms: int, lengths: tuple[int, ...] = (6, 7, 6, 8)) -> list[Segment
 
 
 def segment(index: int, arrived_at_ns: int, span: MediaSpan | None) -> SegmentFile:
-    return SegmentFile(index=index, bytes=1, arrived_at_ns=arrived_at_ns, probed=True, span=span)
+    return SegmentFile(index=index, stamp=FileStamp(1, arrived_at_ns, index), probed=True, span=span)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from replay_operator.agent.run_reader import (
     read_directory,
     stat_playlists,
 )
-from replay_operator.agent.state import NOTHING_LISTED, RunState, VolumeState
+from replay_operator.agent.state import NOTHING_LISTED, KeptIndex, RunState, VolumeState
 from replay_operator.agent.volume import Volume
 from replay_operator.api.agent import RunFile
 from replay_operator.domain.layout import RunPath
@@ -177,7 +177,16 @@ class Scanner:
         return new
 
     async def _read(self, run: RunState, reader: _Reader) -> None:
-        known = Known(run.highest_index, run.ended, run.unsettled, dict(run.segments))
+        run_file = run.run_file
+        known = Known(
+            highest_index=run.highest_index,
+            ended=run.ended,
+            unsettled=run.unsettled,
+            segments=dict(run.segments),
+            kept_index=run.kept_index,
+            segment_seconds=run_file.segment_seconds if run_file is not None else None,
+            has_clock=run_file is not None and bool(run_file.media_started_at_ns),
+        )
         try:
             reading = await self._files.run(reader, self._volume, run.path, known, self._probe)
         except OSError as error:
@@ -186,7 +195,19 @@ class Scanner:
         run.read_error = None
         if reading.stamps != run.stamps or reading.found:
             run.last_sign_seconds = self._clock.monotonic()
+        self._warn_of_index(run, reading.kept_index)
         _apply(run, reading)
+
+    def _warn_of_index(self, run: RunState, kept: KeptIndex) -> None:
+        before = run.kept_index.error if run.kept_index is not None else None
+        if kept.error is not None and kept.error != before:
+            self._metrics.scan_errors.inc()
+            _logger.warning(
+                "the index of run %s cannot be kept, look at the owner and mode of its directory; clips "
+                "from it take longer: %s",
+                run.path.relative,
+                kept.error,
+            )
 
     def _unreadable(self, run: RunState, error: OSError) -> None:
         self._metrics.scan_errors.inc()
@@ -201,6 +222,8 @@ def _apply(run: RunState, reading: Reading) -> None:
     run.highest_index = reading.highest_index
     run.ended = reading.ended
     run.unsettled = reading.unsettled
+    run.kept_index = reading.kept_index
+    run.written = reading.written or run.written
     run.segments.update((segment.index, segment) for segment in reading.found)
     for index in reading.lost:
         run.segments.pop(index, None)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from replay_operator.api.agent import RunFile
 from replay_operator.domain.layout import RunPath
+from replay_operator.media.run_clock import WrittenClocks
+from replay_operator.media.segment_file import FileStamp
 
 NOTHING_LISTED = -1
 """Highest index of a run whose playlists have named no segment yet."""
@@ -31,10 +33,19 @@ class SegmentFile:
     """
 
     index: int
-    bytes: int
-    arrived_at_ns: int
-    probed: bool
-    span: MediaSpan | None
+    stamp: FileStamp
+    probed: bool = False
+    span: MediaSpan | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.stamp.size_bytes
+
+    @property
+    def arrived_at_ns(self) -> int:
+        """When it was written, Unix nanoseconds."""
+        return self.stamp.modified_at_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,14 @@ class PlaylistStamp:
 
     modified_at_ns: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """How long the index of a run is, and why it could not be read or written the last time."""
+
+    lines: int
+    error: str | None = None
 
 
 Stamps = tuple[PlaylistStamp | None, ...]
@@ -56,6 +75,8 @@ class RunState:
     `unsettled` are listed segments that were missing or no good MPEG-TS when last looked at.
     `last_sign_seconds` is the monotonic time of the last news of the run. `read_error` is why it could
     not be read at the last look.
+    `kept_index` tells of the run's index file; None before that was read. `written` are the clocks that
+    egress wrote, looked up only when `run.json` does not tell the time.
     """
 
     path: RunPath
@@ -67,6 +88,8 @@ class RunState:
     segments: dict[int, SegmentFile] = field(default_factory=dict)
     unsettled: frozenset[int] = frozenset()
     read_error: str | None = None
+    kept_index: KeptIndex | None = None
+    written: WrittenClocks = field(default_factory=WrittenClocks)
 
     def complete_segments(self) -> list[SegmentFile]:
         """Give the complete segments in the order of their index."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from replay_operator.agent.state import MediaSpan, RunState, SegmentFile
+from replay_operator.agent.state import RunState, SegmentFile
 from replay_operator.api.replaycapture import Clock
 from replay_operator.domain.retention import StoredSegment
+from replay_operator.media import run_clock as clocks
 
-ARRIVAL_DELAY_NS = 630_000_000
-"""From the end of the next segment's media to this one's arrival on disk (livekit-measured §2)."""
-
-NS_PER_SECOND = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,18 +26,20 @@ def run_clock(run: RunState, complete: list[SegmentFile]) -> tuple[int, Clock] |
 
     None when nothing tells it.
 
-    Without `media_started_at_ns` it is worked out from when the first segment arrived: a segment appears
-    one whole segment late, when the next one is complete, and at once when the run ends.
-
     Args:
         run: The run.
         complete: Its complete segments in the order of their index.
     """
-    if run.run_file is not None and run.run_file.media_started_at_ns:
-        return run.run_file.media_started_at_ns, Clock.STARTED_AT
-    if not complete or (first := complete[0].span) is None:
-        return None
-    return complete[0].arrived_at_ns - _lateness_ns(run, complete, first) - first.end_ns, Clock.ARRIVAL
+    return clocks.run_clock(
+        run.run_file.media_started_at_ns if run.run_file is not None else None,
+        [
+            clocks.Arrival(segment.index, segment.arrived_at_ns, segment.span.start_ns, segment.span.end_ns)
+            for segment in complete[:2]
+            if segment.span is not None
+        ],
+        run.written,
+        ended=run.ended,
+    )
 
 
 def stored_segments(run: RunState) -> list[StoredSegment]:
@@ -62,15 +61,6 @@ def _stored(run: RunState, segment: SegmentFile, started_at_ns: int | None) -> S
     else:
         start, end = at(started_at_ns + segment.span.start_ns), at(started_at_ns + segment.span.end_ns)
     return StoredSegment(run=run.path.run, index=segment.index, start=start, end=end, bytes=segment.bytes)
-
-
-def _lateness_ns(run: RunState, complete: list[SegmentFile], first: MediaSpan) -> int:
-    following = complete[1] if len(complete) > 1 else None
-    if following is not None and following.index == complete[0].index + 1 and following.span is not None:
-        return following.span.end_ns - following.span.start_ns + ARRIVAL_DELAY_NS
-    if run.ended and following is None:
-        return 0
-    return first.end_ns - first.start_ns + ARRIVAL_DELAY_NS
 
 
 def _segment_seconds(run: RunState) -> int:

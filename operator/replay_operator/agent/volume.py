@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,12 +25,14 @@ from replay_operator.agent.directories import (
 )
 from replay_operator.api.agent import RunFile
 from replay_operator.domain.layout import (
+    INDEX_FILE,
     INDEX_PLAYLIST,
     LIVE_PLAYLIST,
     RUN_FILE,
     LayoutError,
     RunPath,
     buffer_path,
+    is_manifest,
     segment_index,
     segment_name,
 )
@@ -41,8 +42,11 @@ RUN_FILE_LIMIT_BYTES = 64 * 1024
 
 _logger = logging.getLogger(__name__)
 _RUN_FILE_MODE = 0o664
-_EGRESS_MANIFEST = re.compile(r"^EG_[A-Za-z0-9]+\.json$")
-_RUN_FILES = {INDEX_PLAYLIST, LIVE_PLAYLIST, RUN_FILE, temporary_name(RUN_FILE)}
+_RUN_FILES = {
+    INDEX_PLAYLIST,
+    LIVE_PLAYLIST,
+    *(name for file in (RUN_FILE, INDEX_FILE) for name in (file, temporary_name(file))),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +240,7 @@ def _directories(parent: Path) -> list[str]:
 
 
 def _is_left_over(name: str) -> bool:
-    return name in _RUN_FILES or bool(_EGRESS_MANIFEST.match(name))
+    return name in _RUN_FILES or is_manifest(name)
 
 
 def _unlink(directory: int, name: str) -> None:

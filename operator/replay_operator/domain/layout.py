@@ -1,6 +1,6 @@
 """Where things lie on the two volumes: the only place that builds or takes apart such a path.
 
-Buffer volume:  `<root>/<namespace>/<buffer uid>/<run>/seg_00000.ts`, playlists and `run.json` beside.
+Buffer volume:  `<root>/<namespace>/<buffer uid>/<run>/seg_00000.ts`; playlists, `run.json`, index beside.
 Archive volume: `<root>/<namespace>/<owner>/<date>/<name>-<short uid>.mp4`, sidecar and picture beside.
 """
 
@@ -15,9 +15,11 @@ SEGMENT_STEM = "seg"
 INDEX_PLAYLIST = "index.m3u8"
 LIVE_PLAYLIST = "live.m3u8"
 RUN_FILE = "run.json"
+INDEX_FILE = "segments.index"
 
 _PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _SEGMENT = re.compile(rf"^{SEGMENT_STEM}_(\d{{5,}})\.ts\Z")
+_MANIFEST = re.compile(r"^EG_[A-Za-z0-9]+\.json\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -98,6 +100,11 @@ def segment_index(name: str) -> int | None:
     """Read the index from a segment's file name, or None when it is no segment."""
     match = _SEGMENT.match(name)
     return int(match.group(1)) if match else None
+
+
+def is_manifest(name: str) -> bool:
+    """Say whether a file beside the segments is the manifest that egress leaves at a regular end."""
+    return bool(_MANIFEST.match(name))
 
 
 def sanitise(value: str) -> str:

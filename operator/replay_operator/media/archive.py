@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Event, Thread
 
 from replay_operator.api.capture_job import CaptureErrorReason
 from replay_operator.media.failure import CaptureFailedError
@@ -16,6 +17,8 @@ from replay_operator.media.failure import CaptureFailedError
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CANNOT_ALLOCATE = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _FALLOC_FL_KEEP_SIZE = 1
+_SYNC_FILE_RANGE_WRITE = 2
+_WRITE_BACK_SECONDS = 0.1
 _MAX_NAME_BYTES = 255 - len("..4294967295.part")
 
 
@@ -159,6 +162,31 @@ def _reserve(descriptor: int, size_bytes: int) -> None:
     volume = os.fstatvfs(descriptor)
     if volume.f_bavail * volume.f_frsize < size_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def written_back_early(descriptor: int) -> Iterator[None]:
+    """Have a file written to the disk while it grows, so that little is left to wait for at its end.
+
+    Args:
+        descriptor: The file.
+    """
+    over = Event()
+    thread = Thread(target=_write_back, args=(descriptor, over), name="write-back", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _write_back(descriptor: int, over: Event) -> None:
+    sync_file_range = ctypes.CDLL(None).sync_file_range
+    sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    while not over.wait(_WRITE_BACK_SECONDS):
+        # Only a hint: what a volume refuses or forgets, `make_durable` does.
+        sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
 
 
 def make_durable(descriptor: int) -> None:

@@ -15,6 +15,7 @@ from replay_operator.media.archive import (
     clip_place,
     part_file,
     remove_parts_before,
+    written_back_early,
 )
 from replay_operator.media.failure import CaptureFailedError
 from replay_operator.media.ffmpeg import Labels, join
@@ -62,7 +63,8 @@ def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
         part = place.part(request.attempt)
         timeout_seconds = _JOIN_BASE_SECONDS + plan.size_bytes / _JOIN_SLOWEST_BYTES_PER_SECOND
         labels = Labels(title=request.title, created_at=plan.first_instant)
-        join(plan, part, labels, timeout_seconds=timeout_seconds)
+        with written_back_early(descriptor):
+            join(plan, part, labels, timeout_seconds=timeout_seconds)
         movie = _read_finished(descriptor, place)
         verify(plan, movie)
         result = CaptureResult(

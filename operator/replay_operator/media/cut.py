@@ -47,7 +47,8 @@ class KeptTrack:
         """Drop what ffmpeg drops: it ends a track at the first packet decoded at the limit or later."""
         kept = next((i for i, d in enumerate(self.dts) if limit is not None and d >= limit), len(self.dts))
         pts = self.pts[:kept]
-        keys = tuple(k for k in self.key_frames if k <= max(pts, default=0))
+        newest = max(pts, default=0)
+        keys = tuple(k for k in self.key_frames if k <= newest)
         return replace(self, pts=pts, dts=self.dts[:kept], key_frames=keys)
 
 
@@ -92,6 +93,8 @@ class Cut:
 
     def closing(self, holes: Sequence[Interval]) -> Cut:
         """Take stretches without media out of the timeline. Shares keep their times: see `closed_before`."""
+        if not holes:
+            return self
         moved = (
             replace(
                 t,

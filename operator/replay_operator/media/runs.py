@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
+import stat
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,28 +16,50 @@ from pydantic import ValidationError
 from replay_operator.api.agent import RunFile
 from replay_operator.api.capture_job import CaptureErrorReason
 from replay_operator.api.replaycapture import Clock
-from replay_operator.domain.layout import RUN_FILE, segment_index
+from replay_operator.domain.layout import INDEX_FILE, RUN_FILE, is_manifest, segment_index
 from replay_operator.media.failure import CaptureFailedError
 from replay_operator.media.playlists import Playlist, parse_playlist
-from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND
-from replay_operator.media.ts_grid import TS_PACKET_BYTES
+from replay_operator.media.run_clock import (
+    MAX_MANIFEST_BYTES,
+    NANOSECONDS_PER_SECOND,
+    Arrival,
+    WrittenClocks,
+    manifest_started_at_ns,
+    playlist_started_at_ns,
+    run_clock,
+    unix_ns,
+)
+from replay_operator.media.segment_file import FileStamp, read_segment
+from replay_operator.media.segment_index import MAX_INDEX_BYTES, IndexRecord, read_index
+from replay_operator.media.timeline import (
+    MEDIA_EPOCH_TICKS,
+    TICKS_PER_SECOND,
+    expected_ticks,
+    nanoseconds_after_epoch,
+)
+from replay_operator.media.ts_grid import TS_PACKET_BYTES, NotMpegTsError
+from replay_operator.media.ts_probe import SegmentScan, scan_segment
 
-NANOSECONDS_PER_SECOND = 1_000_000_000
 _DEFAULT_SEGMENT_SECONDS = 4
 """What egress takes when segment_duration is not set; only used to place a playlist entry roughly."""
 _PLAYLIST_DELAYS_SECONDS = (0.05, 0.2, 0.5)
 """A playlist is empty for a few milliseconds (measured: at most 96), on a network file system for longer."""
 _UNIX_EPOCH = datetime.fromtimestamp(0, UTC)
-_MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """One complete segment on disk."""
+    """One complete segment on disk. `record` is what the run's index has of this very file."""
 
     index: int
     path: Path
-    size_bytes: int
+    stamp: FileStamp
+    record: IndexRecord | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size."""
+        return self.stamp.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +85,11 @@ class Run:
 
     def expected_ticks(self, index: int) -> int:
         """About where on the timeline a segment begins: each is as long as asked (livekit-measured §2)."""
-        return MEDIA_EPOCH_TICKS + index * self.segment_seconds * TICKS_PER_SECOND
+        return expected_ticks(index, self.segment_seconds)
 
     def ticks_at(self, moment: datetime) -> int:
         """Give the place of a capture time on the run's timeline."""
-        since_start_ns = _unix_ns(moment) - self.media_started_at_ns
+        since_start_ns = unix_ns(moment) - self.media_started_at_ns
         return MEDIA_EPOCH_TICKS + since_start_ns * TICKS_PER_SECOND // NANOSECONDS_PER_SECOND
 
     def ticks_after(self, other: Run) -> int:
@@ -116,10 +141,19 @@ def read_run(directory: Path) -> Run | None:
     highest = _highest_index(playlists)
     names = sorted(p.name for p in directory.iterdir())
     by_index = {i: n for n in names if (i := segment_index(n)) is not None and i <= highest}
-    segments = [s for i in sorted(by_index) if (s := _segment(i, directory / by_index[i])) is not None]
+    records = read_index(_tail(directory / INDEX_FILE, MAX_INDEX_BYTES)) if by_index else {}
+    segments = [
+        s for i in sorted(by_index) if (s := _segment(i, directory / by_index[i], records.get(i))) is not None
+    ]
     run_file = _run_file(directory)
-    segment_seconds = run_file.segment_seconds if run_file else _target_seconds(playlists)
-    clock = _clock(directory, names, run_file, playlists, segment_seconds)
+    segment_seconds = run_file.segment_seconds if run_file else target_seconds(playlists)
+    started_at_ns = run_file.media_started_at_ns if run_file else None
+    clock = run_clock(
+        started_at_ns,
+        [] if started_at_ns else _first_arrivals(segments, segment_seconds),
+        WrittenClocks(_manifest_ns(directory, names), playlist_started_at_ns(playlists, segment_seconds)),
+        ended=any(p.ended for p in playlists),
+    )
     if not segments or clock is None:
         return None
     return Run(
@@ -131,6 +165,24 @@ def read_run(directory: Path) -> Run | None:
         clock=clock[1],
         file=run_file,
     )
+
+
+def scan_file(file: SegmentFile, near_ticks: int) -> SegmentScan | None:
+    """Tell what is in a segment, by the index or by reading it. None when it has gone or is no MPEG-TS.
+
+    Args:
+        file: The segment.
+        near_ticks: About where on the run's timeline it lies.
+
+    Raises:
+        OSError: The volume does not answer.
+    """
+    if file.record is not None and (known := file.record.scan(near_ticks)) is not None:
+        return known
+    try:
+        return scan_segment(read_segment(file.path).data, near_ticks=near_ticks)
+    except (FileNotFoundError, NotMpegTsError):
+        return None
 
 
 def _is_run(directory: Path) -> bool:
@@ -158,15 +210,34 @@ def _highest_index(playlists: list[Playlist]) -> int:
     return max((h for p in playlists if (h := p.highest_index) is not None), default=-1)
 
 
-def _segment(index: int, path: Path) -> SegmentFile | None:
+def _segment(index: int, path: Path, record: IndexRecord | None) -> SegmentFile | None:
     try:
-        size = path.stat().st_size
-        if size == 0 or size % TS_PACKET_BYTES:
+        status = path.lstat()
+        stamp = FileStamp.of(status)
+        if record is not None and record.stamp == stamp:
+            return SegmentFile(index, path, stamp, record)
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0 or status.st_size % TS_PACKET_BYTES:
             return None
         with path.open("rb") as file:
-            return SegmentFile(index, path, size) if file.read(1) == b"\x47" else None
+            return SegmentFile(index, path, stamp) if file.read(1) == b"\x47" else None
     except FileNotFoundError:
         return None
+
+
+def _first_arrivals(segments: list[SegmentFile], segment_seconds: int) -> list[Arrival]:
+    """Look at the two oldest usable segments: enough to work out a clock from their arrival."""
+    scanned = ((s, scan_file(s, expected_ticks(s.index, segment_seconds))) for s in segments)
+    arrivals = (
+        Arrival(
+            index=segment.index,
+            arrived_at_ns=segment.stamp.modified_at_ns,
+            start_ns=nanoseconds_after_epoch(scan.start),
+            end_ns=nanoseconds_after_epoch(scan.end),
+        )
+        for segment, scan in scanned
+        if scan is not None
+    )
+    return list(islice(arrivals, 2))
 
 
 def _lost(found: list[SegmentFile], highest: int) -> tuple[int, ...]:
@@ -191,45 +262,26 @@ def _run_file(directory: Path) -> RunFile | None:
         return None
 
 
-def _target_seconds(playlists: list[Playlist]) -> int:
+def target_seconds(playlists: Iterable[Playlist]) -> int:
+    """Give the length of a segment as the playlists tell it.
+
+    Args:
+        playlists: All that could be read.
+    """
     targets = [p.target_duration_seconds for p in playlists if p.target_duration_seconds]
     return max(targets, default=_DEFAULT_SEGMENT_SECONDS)
 
 
-def _clock(
-    directory: Path,
-    names: list[str],
-    run_file: RunFile | None,
-    playlists: list[Playlist],
-    segment_seconds: int,
-) -> tuple[int, Clock] | None:
-    """Find the run's clock, best source first (DESIGN §6.8)."""
-    if run_file is not None and run_file.media_started_at_ns is not None:
-        return run_file.media_started_at_ns, Clock.STARTED_AT
-    for name in names:
-        if name.startswith("EG_") and name.endswith(".json"):
-            manifest_ns = _manifest_started_at_ns(directory / name)
-            if manifest_ns is not None:
-                return manifest_ns, Clock.MANIFEST
-    first = min((e for p in playlists for e in p.entries), key=lambda e: e.index, default=None)
-    if first is None or first.program_date_time is None:
-        return None
-    before_ns = first.index * segment_seconds * NANOSECONDS_PER_SECOND
-    return _unix_ns(first.program_date_time) - before_ns, Clock.PROGRAM_DATE_TIME
+def _manifest_ns(directory: Path, names: list[str]) -> int | None:
+    contents = (_tail(directory / n, MAX_MANIFEST_BYTES) for n in names if is_manifest(n))
+    return next((ns for content in contents if (ns := manifest_started_at_ns(content)) is not None), None)
 
 
-def _manifest_started_at_ns(path: Path) -> int | None:
+def _tail(path: Path, limit_bytes: int) -> bytes:
+    """Read the end of a file that need not be there, and that nothing depends on."""
     try:
-        if path.stat().st_size > _MAX_MANIFEST_BYTES:
-            return None
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    started_at = manifest.get("started_at") if isinstance(manifest, dict) else None
-    return started_at if isinstance(started_at, int) and started_at > 0 else None
-
-
-def _unix_ns(moment: datetime) -> int:
-    # Integers all the way: a float has no nanoseconds left in this century.
-    since = moment - _UNIX_EPOCH
-    return (since.days * 86_400 + since.seconds) * NANOSECONDS_PER_SECOND + since.microseconds * 1000
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - limit_bytes))
+            return file.read(limit_bytes)
+    except OSError:
+        return b""

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
-from replay_operator.media.runs import Run, SegmentFile
+from replay_operator.media.runs import Run, SegmentFile, scan_file
 from replay_operator.media.timeline import MIN_PAUSE_TICKS, Interval
-from replay_operator.media.ts_grid import NotMpegTsError
-from replay_operator.media.ts_probe import SegmentScan, scan_segment
+from replay_operator.media.ts_probe import SegmentScan
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,12 @@ class Selection:
 
 
 def read_and_scan(run: Run, file: SegmentFile) -> SegmentScan | None:
-    """Scan a segment from disk, or give None when it has gone or is no MPEG-TS.
+    """Tell what is in a segment of a run, or give None when it is unusable.
 
     Raises:
         OSError: The volume does not answer.
     """
-    try:
-        return scan_segment(file.path.read_bytes(), near_ticks=run.expected_ticks(file.index))
-    except (FileNotFoundError, NotMpegTsError):
-        return None
+    return scan_file(file, run.expected_ticks(file.index))
 
 
 @dataclass

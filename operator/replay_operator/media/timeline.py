@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from operator import sub
 
 TICKS_PER_SECOND = 90_000
 """Clock of PTS and DTS (ISO/IEC 13818-1)."""
@@ -56,6 +57,25 @@ def milliseconds(length: int) -> int:
     return round(length * 1000 / TICKS_PER_SECOND)
 
 
+def expected_ticks(index: int, segment_seconds: int) -> int:
+    """Give about where on the timeline a segment begins: each is as long as asked (livekit-measured §2).
+
+    Args:
+        index: Its number.
+        segment_seconds: The asked length.
+    """
+    return MEDIA_EPOCH_TICKS + index * segment_seconds * TICKS_PER_SECOND
+
+
+def nanoseconds_after_epoch(instant: int) -> int:
+    """Give a place on the timeline in nanoseconds after PTS 3600 s.
+
+    Args:
+        instant: The place in ticks.
+    """
+    return (instant - MEDIA_EPOCH_TICKS) * 1_000_000_000 // TICKS_PER_SECOND
+
+
 def ticks(values: Iterable[int] = ()) -> array[int]:
     """Make the compact form in which timestamps are kept: 8 bytes each."""
     return array("q", values)
@@ -63,7 +83,8 @@ def ticks(values: Iterable[int] = ()) -> array[int]:
 
 def frame_ticks(pts: Sequence[int]) -> int:
     """Give the usual distance between two frames: the median, 0 with fewer than two."""
-    steps = sorted(later - earlier for earlier, later in pairwise(sorted(pts)))
+    in_order = sorted(pts)
+    steps = sorted(map(sub, in_order[1:], in_order))
     return steps[len(steps) // 2] if steps else 0
 
 
@@ -93,13 +114,17 @@ def first_clean_cut(pts: Sequence[int], dts: Sequence[int], not_before: int) -> 
     Returns:
         The cut, or None when every packet has to be kept.
     """
-    lowest_from = list(accumulate(reversed(pts), min))[::-1]
-    highest_until = accumulate(pts, max)
-    kept_dts = accumulate(dts, max)
-    for position, highest, last_dts in zip(range(1, len(pts)), highest_until, kept_dts, strict=False):
+    # An hour has 400,000 packets, and the cut lies near their end: what comes before is taken as one.
+    first = max(next((i for i, d in enumerate(dts) if d >= not_before), len(dts)), 1)
+    lowest_from = list(accumulate(reversed(pts[first:]), min))[::-1]
+    highest_until = accumulate(pts[first:-1], max, initial=max(pts[:first]))
+    kept_dts = accumulate(dts[first:-1], max, initial=max(dts[:first]))
+    for position, lowest, highest, last_dts in zip(
+        range(first, len(pts)), lowest_from, highest_until, kept_dts, strict=False
+    ):
         dropped_dts = dts[position]
-        if dropped_dts >= not_before and last_dts < dropped_dts and highest < lowest_from[position]:
-            return CleanCut(position, last_dts, dropped_dts, lowest_from[position])
+        if dropped_dts >= not_before and last_dts < dropped_dts and highest < lowest:
+            return CleanCut(position, last_dts, dropped_dts, lowest)
     return None
 
 

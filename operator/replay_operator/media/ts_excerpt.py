@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from replay_operator.api.replaycapture import Track
 from replay_operator.media.ts_grid import STREAM_TYPES, TS_PACKET_BYTES, TsGrid
-from replay_operator.media.ts_pes import PesHead, pes_heads, write_timestamp
+from replay_operator.media.ts_pes import PesHeads, pes_heads, write_timestamp
 
 OUTPUT_PIDS = {Track.VIDEO: 0x41, Track.AUDIO: 0x42}
 """The PIDs that the worker gives to a run with both tracks (livekit-measured §2)."""
@@ -77,7 +77,7 @@ class ExcerptWriter:
         marks = 0
         for excerpt in excerpts:
             heads = pes_heads(grid, starts.get(excerpt.pid, []), near_ticks)
-            self._write_times(output, excerpt.track, heads[excerpt.first : excerpt.last], moved)
+            self._write_times(output, excerpt, heads, moved)
             marks |= _mark_rows(grid, excerpt, heads)
         marked = marks.to_bytes(grid.rows)
         # Whole columns at once: a segment has tens of thousands of rows.
@@ -90,16 +90,17 @@ class ExcerptWriter:
         )
 
     def _write_times(
-        self, output: bytearray, track: Track, heads: Sequence[PesHead], moved: Callable[[int], int]
+        self, output: bytearray, excerpt: Excerpt, heads: PesHeads, moved: Callable[[int], int]
     ) -> None:
-        for head in heads:
-            pts = moved(head.pts)
-            dts = pts - head.pts + head.dts
-            if head.dts_at is not None:
+        track = excerpt.track
+        for position in range(excerpt.first, min(excerpt.last, len(heads.rows))):
+            pts = moved(heads.pts[position])
+            dts = pts - heads.pts[position] + heads.dts[position]
+            if heads.has_dts[position]:
                 # Decode times of two runs may cross at a splice, and lie far back after an unmuted picture.
                 dts = min(max(dts, self._newest_dts.get(track, 0) + 1), pts)
-                write_timestamp(output, head.dts_at, dts)
-            write_timestamp(output, head.pts_at, pts)
+                write_timestamp(output, heads.dts_at(position), dts)
+            write_timestamp(output, heads.pts_at(position), pts)
             self._newest_dts[track] = dts
 
 
@@ -107,18 +108,18 @@ _WITHOUT_PID = bytes(flags & 0xE0 for flags in range(256))
 _MARKED = re.compile(rb"[^\x00]+")
 
 
-def _mark_rows(grid: TsGrid, excerpt: Excerpt, heads: Sequence[PesHead]) -> int:
+def _mark_rows(grid: TsGrid, excerpt: Excerpt, heads: PesHeads) -> int:
     """Give a number with one byte for each row: the new PID where the row is taken, else 0.
 
     A number, because numbers can be combined bit by bit without a loop in Python.
     """
-    taken = heads[excerpt.first : excerpt.last]
+    taken = heads.rows[excerpt.first : excerpt.last]
     if not taken:
         return 0
-    until = heads[excerpt.last].row if excerpt.last < len(heads) else grid.rows
+    until = heads.rows[excerpt.last] if excerpt.last < len(heads.rows) else grid.rows
     high = bytes(0xFF if flags & 0x1F == excerpt.pid >> 8 else 0 for flags in range(256))
     low = bytes(OUTPUT_PIDS[excerpt.track] if byte == excerpt.pid & 0xFF else 0 for byte in range(256))
-    rows = slice(taken[0].row, until)
+    rows = slice(taken[0], until)
     marks = int.from_bytes(grid.flags[rows].translate(high)) & int.from_bytes(
         grid.pid_low[rows].translate(low)
     )

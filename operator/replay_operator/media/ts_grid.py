@@ -7,15 +7,18 @@ code runs once per PES packet, not once per byte.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from replay_operator.api.replaycapture import Track
 
 TS_PACKET_BYTES = 188
 
 _SYNC = 0x47
-_PAYLOAD_START = re.compile(rb"[\x40-\x7f]")
+_STARTS_PAYLOAD = bytes(flags & 0xC0 == 0x40 for flags in range(256))  # noqa: PLR2004 - see below
 """Second byte of a packet with payload_unit_start_indicator and without transport_error_indicator."""
+
+_MARK = re.compile(b"\x01")
+"""A single byte, not a set of them, is looked for ten times as fast."""
 
 STREAM_TYPES = {Track.VIDEO: 0x1B, Track.AUDIO: 0x0F}
 """stream_type of H.264 and of AAC with ADTS headers (ISO/IEC 13818-1 table 2-34)."""
@@ -46,11 +49,12 @@ class TsGrid:
 
     def starts(self) -> dict[int, list[int]]:
         """Rows that begin a PES packet or section, by PID."""
-        by_pid: dict[int, list[int]] = {}
         flags, low = self.flags, self.pid_low
-        for match in _PAYLOAD_START.finditer(flags):
-            row = match.start()
-            by_pid.setdefault((flags[row] & 0x1F) << 8 | low[row], []).append(row)
+        rows = [match.start() for match in _MARK.finditer(flags.translate(_STARTS_PAYLOAD))]
+        pids = [(flags[row] & 0x1F) << 8 | low[row] for row in rows]
+        by_pid: dict[int, list[int]] = {pid: [] for pid in pids}
+        for row, pid in zip(rows, pids, strict=True):
+            by_pid[pid].append(row)
         return by_pid
 
     def payload(self, row: int) -> tuple[int, int]:
@@ -65,11 +69,15 @@ class TsGrid:
             first += 1 + self.data[first]
         return min(first, end), end
 
-    def is_random_access(self, row: int) -> bool:
-        """Say whether a row carries the random access indicator: a key frame begins there."""
-        begin = row * TS_PACKET_BYTES
+    def random_access(self, rows: Sequence[int]) -> list[int]:
+        """Give the positions of rows that carry the random access indicator: a key frame begins there."""
         data = self.data
-        return bool(data[begin + 3] & 0x20 and data[begin + 4] and data[begin + 5] & 0x40)
+        begins = [row * TS_PACKET_BYTES for row in rows]
+        return [
+            position
+            for position, begin in enumerate(begins)
+            if data[begin + 3] & 0x20 and data[begin + 4] and data[begin + 5] & 0x40
+        ]
 
     def payload_of(self, pid: int, row: int, until: int, most: int | None = None) -> bytes:
         """Join the payload of a PID from a row on, up to another row or a number of its packets."""
@@ -86,27 +94,36 @@ class TsGrid:
 def program_tracks(grid: TsGrid, starts: dict[int, list[int]]) -> dict[int, Track]:
     """Read PAT and PMT: which PID carries which track. The first of each kind counts."""
     pids: dict[int, Track] = {}
-    for pat in _sections(grid, starts.get(0, [])):
-        for at in range(8, len(pat) - 3, 4):
-            if pat[at] << 8 | pat[at + 1]:
-                pmt_pid = (pat[at + 2] & 0x1F) << 8 | pat[at + 3]
-                for pmt in _sections(grid, starts.get(pmt_pid, [])):
-                    for pid, track in _elementary_streams(pmt):
-                        if track not in pids.values():
-                            pids[pid] = track
+    # Each table is read once, however many others name it: hostile ones may all name each other.
+    for pmt_pid in _pmt_pids(_sections(grid, starts.get(0, []))):
+        for pmt in _sections(grid, starts.get(pmt_pid, [])):
+            for pid, track in _elementary_streams(pmt):
+                if track not in pids.values():
+                    pids[pid] = track
     return pids
+
+
+def _pmt_pids(tables: list[bytes]) -> list[int]:
+    return list(
+        dict.fromkeys(
+            (pat[at + 2] & 0x1F) << 8 | pat[at + 3]
+            for pat in tables
+            for at in range(8, len(pat) - 3, 4)
+            if pat[at] << 8 | pat[at + 1]
+        )
+    )
 
 
 def _sections(grid: TsGrid, rows: list[int]) -> list[bytes]:
     """Give the distinct PSI sections that begin in these rows, without their CRC."""
+    # The worker repeats its tables ten times a second.
+    payloads = dict.fromkeys(grid.data[slice(*grid.payload(row))] for row in rows)
     seen: dict[bytes, None] = {}
-    for row in rows:
-        first, end = grid.payload(row)
-        if first < end:
-            first += 1 + grid.data[first]
-        if first + 3 <= end:
-            length = (grid.data[first + 1] & 0x0F) << 8 | grid.data[first + 2]
-            seen.setdefault(grid.data[first : min(end, first + 3 + length - 4)])
+    for payload in payloads:
+        first = 1 + payload[0] if payload else 0
+        if first + 3 <= len(payload):
+            length = (payload[first + 1] & 0x0F) << 8 | payload[first + 2]
+            seen.setdefault(payload[first : max(first, first + 3 + length - 4)])
     return list(seen)
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from operator import add
 
 from replay_operator.api.replaycapture import Track
 from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND, frame_ticks, ticks
 from replay_operator.media.ts_grid import TS_PACKET_BYTES, NotMpegTsError, TsGrid, program_tracks
-from replay_operator.media.ts_pes import PesHead, pes_heads
+from replay_operator.media.ts_pes import PesHeads, pes_heads
 
 _AAC_FRAME_SAMPLES = 1024
 _ADTS_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _ADTS_HEADER_BYTES = 7
+_ADTS_LENGTH = struct.Struct(">3xHBx")
+_SYNC = 0xFF
+_IS_ADTS = bytes(byte & 0xF6 == 0xF0 for byte in range(256))  # noqa: PLR2004 - the rest of the syncword, layer 0
 _NAL_TYPE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _NAL_IDR, _NAL_SPS, _NAL_PPS = 5, 7, 8
 _KEY_FRAME_HEAD_PACKETS = 16
@@ -39,6 +44,8 @@ class TrackScan:
         first_byte: Where its first packet lies in the segment.
         units: Positions at which a PES packet begins, where some hold several frames; empty where each
             frame has its own. Sound can be cut there and nowhere else.
+        start: First presentation time.
+        end: End of the last frame.
     """
 
     track: Track
@@ -50,16 +57,13 @@ class TrackScan:
     frame_ticks: int
     first_byte: int
     units: tuple[int, ...] = ()
+    start: int = field(init=False, compare=False)
+    end: int = field(init=False, compare=False)
 
-    @property
-    def start(self) -> int:
-        """First presentation time."""
-        return min(self.pts)
-
-    @property
-    def end(self) -> int:
-        """End of the last frame."""
-        return max(self.pts) + self.frame_ticks
+    def __post_init__(self) -> None:
+        # Asked for a dozen times for each segment of a plan.
+        object.__setattr__(self, "start", min(self.pts))
+        object.__setattr__(self, "end", max(self.pts) + self.frame_ticks)
 
     def moved(self, shift: int) -> TrackScan:
         """Give the same track that many ticks later."""
@@ -114,7 +118,7 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
     tracks: list[TrackScan] = []
     for pid, track in program_tracks(grid, starts).items():
         pes = pes_heads(grid, starts.get(pid, []), near_ticks)
-        if pes:
+        if pes.rows:
             tracks.append(_video(grid, pid, pes) if track is Track.VIDEO else _audio(grid, pid, pes))
     if not tracks:
         raise NotMpegTsError("no H.264 or AAC packet in it")
@@ -123,25 +127,25 @@ def scan_segment(data: bytes, *, near_ticks: int = MEDIA_EPOCH_TICKS) -> Segment
     )
 
 
-def _video(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
-    pts = ticks(p.pts for p in pes)
-    marked = [i for i, p in enumerate(pes) if grid.is_random_access(p.row)]
+def _video(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
+    rows = pes.rows
+    marked = grid.random_access(rows)
     sets = hashlib.sha256()
     keys: list[int] = []
-    for position in marked or range(len(pes)):
-        until = pes[position + 1].row if position + 1 < len(pes) else grid.rows
-        head = grid.payload_of(pid, pes[position].row, until, most=_KEY_FRAME_HEAD_PACKETS)
+    for position in marked or range(len(rows)):
+        until = pes.row_after(position, grid.rows)
+        head = grid.payload_of(pid, rows[position], until, most=_KEY_FRAME_HEAD_PACKETS)
         if _is_key_frame(head, sets if not keys else None):
             keys.append(position)
     return TrackScan(
         track=Track.VIDEO,
         pid=pid,
-        pts=pts,
-        dts=ticks(p.dts for p in pes),
+        pts=pes.pts,
+        dts=pes.dts,
         key_frames=tuple(keys),
         parameters=sets.hexdigest()[:16] if keys else "",
-        frame_ticks=frame_ticks(pts),
-        first_byte=pes[0].row * TS_PACKET_BYTES,
+        frame_ticks=frame_ticks(pes.pts),
+        first_byte=rows[0] * TS_PACKET_BYTES,
     )
 
 
@@ -156,35 +160,53 @@ def _is_key_frame(head: bytes, sets: hashlib._Hash | None) -> bool:
     return False
 
 
-def _audio(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
-    pts = ticks()
-    units: list[int] = []
-    parameters = ""
-    step = 0
-    for number, packet in enumerate(pes):
-        frames = 1
-        header = grid.data[packet.payload_at : packet.payload_at + _ADTS_HEADER_BYTES]
-        if not parameters and (read := _adts_parameters(header)) is not None:
-            rate_hz, channels = read
-            parameters = f"{rate_hz}/{channels}"
-            step = _AAC_FRAME_SAMPLES * TICKS_PER_SECOND // rate_hz
-        # One frame to a PES packet is what the worker writes; others pack several.
-        if _adts_frame_bytes(header) != packet.payload_bytes:
-            until = pes[number + 1].row if number + 1 < len(pes) else grid.rows
-            frames = _adts_frames(grid, pid, packet, until)
-        units.append(len(pts))
-        pts.extend(packet.pts + n * step for n in range(frames))
+def _audio(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
+    begins = list(map(add, pes.begins, pes.header_bytes))
+    headers = [grid.data[at : at + _ADTS_HEADER_BYTES] for at in begins]
+    read = next((found for header in headers if (found := _adts_parameters(header)) is not None), None)
+    rate_hz, channels = read or (0, 0)
+    step = _AAC_FRAME_SAMPLES * TICKS_PER_SECOND // rate_hz if rate_hz else 0
+    pts, units = pes.pts, list[int]()
+    # One frame to a PES packet is what the worker writes; others pack several.
+    if not _fills_each(b"".join(headers), pes):
+        pts, units = _unpacked(grid, pid, pes, headers, step)
     return TrackScan(
         track=Track.AUDIO,
         pid=pid,
         pts=pts,
         dts=pts,
         key_frames=(),
-        parameters=parameters,
+        parameters=f"{rate_hz}/{channels}" if read else "",
         frame_ticks=step or frame_ticks(pts),
-        first_byte=pes[0].row * TS_PACKET_BYTES,
+        first_byte=pes.rows[0] * TS_PACKET_BYTES,
         units=tuple(units) if len(units) < len(pts) else (),
     )
+
+
+def _fills_each(headers: bytes, pes: PesHeads) -> bool:
+    """Say whether each PES packet holds exactly one ADTS frame, all at once: see `_adts_frame_bytes`."""
+    found = len(pes.rows)
+    if len(headers) != found * _ADTS_HEADER_BYTES or headers[::_ADTS_HEADER_BYTES].count(_SYNC) != found:
+        return False
+    if headers[1::_ADTS_HEADER_BYTES].translate(_IS_ADTS).count(1) != found:
+        return False
+    lengths = [(high & 0x3FF) << 3 | low >> 5 for high, low in _ADTS_LENGTH.iter_unpack(headers)]
+    return lengths == [pes.payload_bytes(position) for position in range(found)]
+
+
+def _unpacked(
+    grid: TsGrid, pid: int, pes: PesHeads, headers: list[bytes], step: int
+) -> tuple[array[int], list[int]]:
+    """Give the time of each frame of PES packets that hold several, and where a packet begins among them."""
+    pts = ticks()
+    units: list[int] = []
+    for position, (first, header) in enumerate(zip(pes.pts, headers, strict=True)):
+        frames = 1
+        if _adts_frame_bytes(header) != pes.payload_bytes(position):
+            frames = _adts_frames(grid, pid, pes, position)
+        units.append(len(pts))
+        pts.extend(first + n * step for n in range(frames))
+    return pts, units
 
 
 def _adts_parameters(header: bytes) -> tuple[int, int] | None:
@@ -203,10 +225,11 @@ def _adts_frame_bytes(header: bytes) -> int | None:
     return length if length >= _ADTS_HEADER_BYTES else None
 
 
-def _adts_frames(grid: TsGrid, pid: int, packet: PesHead, until: int) -> int:
+def _adts_frames(grid: TsGrid, pid: int, pes: PesHeads, position: int) -> int:
     """Count the ADTS frames that begin in one PES packet; 1 when it cannot be told."""
-    payload = grid.payload_of(pid, packet.row, until)
-    at = packet.payload_at - grid.payload(packet.row)[0]
+    row = pes.rows[position]
+    payload = grid.payload_of(pid, row, pes.row_after(position, grid.rows))
+    at = pes.payload_at(position) - grid.payload(row)[0]
     frames = 0
     while (length := _adts_frame_bytes(payload[at : at + _ADTS_HEADER_BYTES])) is not None:
         frames += 1

@@ -10,6 +10,7 @@ from replay_operator.api.agent import RunFile
 from replay_operator.api.replaycapture import Clock, Holes, Track, Trim, WhenShort
 from replay_operator.media.plan import Wanted
 from replay_operator.media.runs import Run, SegmentFile
+from replay_operator.media.segment_file import FileStamp
 from replay_operator.media.selection import Selection, select_segments
 from replay_operator.media.timeline import MEDIA_EPOCH_TICKS, TICKS_PER_SECOND, Interval, ticks
 from replay_operator.media.ts_probe import SegmentScan, TrackScan
@@ -19,6 +20,7 @@ SEGMENT_SECONDS = 6
 VIDEO_FRAME = 3000
 AUDIO_FRAME = 2089
 SEGMENT_BYTES = 188_000
+STAMP = FileStamp(SEGMENT_BYTES, 0, 0)
 
 
 def place(seconds: float) -> int:
@@ -79,7 +81,7 @@ def run(
     directory = Path(f"/buffers/alice/run-{starts_at_seconds}")
     return Run(
         directory=directory,
-        segments=tuple(SegmentFile(i, directory / f"seg_{i:05d}.ts", SEGMENT_BYTES) for i in present),
+        segments=tuple(SegmentFile(i, directory / f"seg_{i:05d}.ts", STAMP) for i in present),
         lost_indexes=tuple(i for i in range(present[0], present[-1]) if i not in scans),
         segment_seconds=segment_seconds,
         media_started_at_ns=int(STARTED_AT.timestamp()) * 1_000_000_000

@@ -99,6 +99,27 @@ def test_a_real_segment_with_any_damage_is_survived(changes: list[tuple[int, byt
     survives(bytes(damaged))
 
 
+def section(pid: int, body: bytes) -> bytes:
+    return (b"G" + bytes([0x40 | pid >> 8, pid & 0xFF, 0x10, 0]) + body).ljust(188, b"\xff")
+
+
+def test_tables_that_all_name_each_other_are_each_read_once() -> None:
+    # Ten thousand lists of programs name one PID forty times each, and ten thousand tables lie there: four
+    # thousand million readings if each were read whenever it is named.
+    programs = b"".join(b"\x00\x01\xe0\x20" for _ in range(40))
+    lists = (section(0, bytes([0, 0xB0, 169]) + n.to_bytes(5) + programs) for n in range(10_000))
+    tables = (section(0x20, bytes([2, 0xB0, 13]) + n.to_bytes(9)) for n in range(10_000))
+    survives(b"".join(lists) + b"".join(tables))
+
+
+def test_a_segment_in_which_every_packet_begins_something_is_survived() -> None:
+    head = b"\x00\x00\x01\xe0\x00\x00\x80\xc0\x0a" + b"\x31\x00\x01\x00\x01" * 2
+    tables = SAMPLE[: 2 * 188]
+    for pid in (65, 66):
+        packet = bytes([0x47, 0x40 | pid >> 8, pid & 0xFF, 0x10]) + head
+        survives(tables + packet.ljust(188, b"\xff") * 20_000)
+
+
 def survives(data: bytes) -> None:
     try:
         scan = scan_segment(data)

@@ -1,0 +1,1 @@
+"""What it costs the agent to follow arriving segments, beside merely reading them."""
