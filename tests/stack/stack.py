@@ -4,7 +4,7 @@ import base64
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,7 @@ class Stack:
         rooms: Rooms = ALICE,
         timing: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
+        webhook_urls: Sequence[str] = (),
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -53,6 +54,7 @@ class Stack:
             rooms: Who publishes what.
             timing: Variables that change the double's timing.
             settings: Entries of the operator's ConfigMap that differ from `manifests/base`.
+            webhook_urls: Where LiveKit's webhooks are sent.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -62,7 +64,7 @@ class Stack:
                 "metadata": {"name": self.namespace, "labels": labels},
             }
         )
-        self.apply(*livekit_objects(rooms, timing or {}))
+        self.apply(*livekit_objects(rooms, timing or {}, webhook_urls))
         self.apply(*changed_settings(self.plane.kubectl("kustomize", str(BASE)), settings or {}))
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
