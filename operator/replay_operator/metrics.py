@@ -12,6 +12,9 @@ class OperatorMetrics:
     """Labels are bounded: kinds, states and results, never names of buffers or people."""
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    leader: Gauge = field(init=False)
+    queue_still_seconds: Gauge = field(init=False)
+    watch_late_seconds: Gauge = field(init=False)
     reconciles: Counter = field(init=False)
     reconcile_seconds: Histogram = field(init=False)
     buffers: Gauge = field(init=False)
@@ -29,6 +32,22 @@ class OperatorMetrics:
             object.__setattr__(self, name, collector)
 
         registry = self.registry
+        put("leader", Gauge("replay_operator_leader", "1 while this process leads.", registry=registry))
+        put(
+            "queue_still_seconds",
+            Gauge(
+                "replay_operator_queue_still_seconds", "Since the work queue last turned.", registry=registry
+            ),
+        )
+        put(
+            "watch_late_seconds",
+            Gauge(
+                "replay_operator_watch_late_seconds",
+                "For how long a watch owes a version.",
+                ["kind"],
+                registry=registry,
+            ),
+        )
         put(
             "reconciles",
             Counter("replay_operator_reconciles", "Reconciles.", ["kind", "result"], registry=registry),

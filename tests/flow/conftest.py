@@ -22,6 +22,9 @@ SMALL = {"advanced": {"width": 320, "height": 180, "framerate": 15, "videoKbps":
 SEGMENT_SECONDS = 2
 
 
+Bed = tuple[ControlPlane, NodeStandIn]
+
+
 @pytest.fixture(scope="session")
 def news() -> Iterator[NewsReceiver]:
     """Who is told the outcomes of captures."""
@@ -30,23 +33,31 @@ def news() -> Iterator[NewsReceiver]:
 
 
 @pytest.fixture(scope="session")
-def stack(
-    control_plane_binaries: ControlPlaneBinaries,
-    tmp_path_factory: pytest.TempPathFactory,
-    news: NewsReceiver,
-) -> Iterator[Stack]:
+def bed(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bed]:
+    """A control plane and a node, for one install after the other in a namespace of its own."""
     with (
         ControlPlane(control_plane_binaries) as plane,
         NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node,
     ):
-        stack = Stack(plane, node, "flow")
-        stack.install(
-            settings={"REPLAY_LIVEKIT_POLL_SECONDS": "1", "REPLAY_NOTIFY_URL": news.url},
-            secrets={"replay-operator-notify": {"secret": SECRET}},
-        )
-        for deployment in ("livekit", "replay-operator", "replay-agent", "livekit-egress"):
-            stack.wait_until_available(deployment)
-        yield stack
+        yield plane, node
+
+
+@pytest.fixture(scope="session")
+def stack(bed: Bed, news: NewsReceiver) -> Stack:
+    stack = Stack(*bed, "flow")
+    stack.install(
+        settings={"REPLAY_LIVEKIT_POLL_SECONDS": "1", "REPLAY_NOTIFY_URL": news.url},
+        secrets={"replay-operator-notify": {"secret": SECRET}},
+    )
+    wait_until_up(stack)
+    return stack
+
+
+def wait_until_up(stack: Stack) -> None:
+    for deployment in ("livekit", "replay-operator", "replay-agent", "livekit-egress"):
+        stack.wait_until_available(deployment)
 
 
 BufferFactory = Callable[..., str]

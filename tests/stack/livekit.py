@@ -15,12 +15,15 @@ def secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(data)}
 
 
-def livekit_objects(rooms: Rooms, timing: Mapping[str, str]) -> list[dict[str, Any]]:
+def livekit_objects(
+    rooms: Rooms, timing: Mapping[str, str], webhook_urls: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Build LiveKit's Deployment, Service and Secret, and the agent's token.
 
     Args:
         rooms: Who publishes what, by room and identity.
         timing: Environment variables that change the double's timing.
+        webhook_urls: Where LiveKit's webhooks are sent.
     """
     api_secret = secrets.token_hex(24)
     labels = {"app.kubernetes.io/name": "livekit"}
@@ -28,7 +31,7 @@ def livekit_objects(rooms: Rooms, timing: Mapping[str, str]) -> list[dict[str, A
     container = {
         "name": "livekit",
         "image": "livekit/livekit-server:v1.13.5",
-        "args": ["--bind", "$(POD_IP)", "--port", "7880"],
+        "args": ["--bind", "$(POD_IP)", "--port", "7880", *(f"--webhook={url}" for url in webhook_urls)],
         "env": [
             {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
             {"name": "LIVEKIT_KEYS", "valueFrom": {"secretKeyRef": {"name": "livekit", "key": "keys"}}},

@@ -4,7 +4,7 @@ import base64
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,7 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         agent_settings: Mapping[str, str] | None = None,
+        webhook_urls: Sequence[str] = (),
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -66,6 +67,7 @@ class Stack:
             settings: Entries of the operator's ConfigMap that differ from `manifests/base`.
             secrets: Secrets that the base can do without, by name.
             agent_settings: Variables of the agent that `manifests/base` does not set.
+            webhook_urls: Where LiveKit's webhooks are sent.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -75,7 +77,7 @@ class Stack:
                 "metadata": {"name": self.namespace, "labels": labels},
             }
         )
-        self.apply(*livekit_objects(rooms, timing or {}))
+        self.apply(*livekit_objects(rooms, timing or {}, webhook_urls))
         if secrets:
             self.apply(*(secret(name, data) for name, data in secrets.items()))
         rendered = self.plane.kubectl("kustomize", str(BASE))

@@ -24,12 +24,17 @@ from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.admission import Limits
+from replay_operator.domain.layout import buffer_path
+from replay_operator.domain.starts import LIST_PATIENCE
 from replay_operator.livekit import poller, workers
 from replay_operator.livekit.errors import LiveKitError
 from replay_operator.livekit.poller import SnapshotPoller
 from replay_operator.livekit.workers import FleetWatch
 from tests.builders import BUFFER_UID, NAMESPACE
-from tests.unit.world import ROOT, SEGMENT_SECONDS, Crash, Json, World
+from tests.unit.world import World
+from tests.unit.world_api_server import Json
+from tests.unit.world_faults import Crash
+from tests.unit.world_livekit import ROOT, SEGMENT_SECONDS
 
 STEP_SECONDS = 0.5
 COVERAGE_SECONDS = 1.0
@@ -60,33 +65,33 @@ class SimulatedOperator:
         self._failures = 0
         self._next = {"list": 0.0, "coverage": 0.0, "fleet": 0.0, "sweep": 0.0}
         self._build()
-        if world.body is not None:
-            self.buffers.put(world.body)
+        if world.api_server.body is not None:
+            self.buffers.put(world.api_server.body)
             self.wake()
-        for worker in world.workers:
+        for worker in world.fleet.workers:
             self.fleet.pod("ADDED", worker.body())
-        world.on_pod = self.fleet.pod
+        world.fleet.on_pod = self.fleet.pod
         self._step()
 
     def _build(self) -> None:
         world = self.world
-        gateway, agent = cast("KubernetesGateway", world), cast("AgentClient", world)
+        gateway, agent = cast("KubernetesGateway", world.api_server), cast("AgentClient", world.agent)
         self.buffers = ObjectStore(ReplayBuffer)
-        self.poller = SnapshotPoller(world, self._egresses_changed, world.now)
+        self.poller = SnapshotPoller(world.livekit, self._egresses_changed, world.time.now)
         self.book = EgressBook(namespace=NAMESPACE, root=ROOT, snapshot=lambda: self.poller.snapshot)
-        self.fleet = FleetWatch(world.ask_worker, self._egresses_changed)
+        self.fleet = FleetWatch(world.fleet.ask, self._egresses_changed)
         self.coverage = CoverageWatch(
             agent,
             interval=timedelta(seconds=COVERAGE_SECONDS),
-            clock=world.now,
+            clock=world.time.now,
             on_change=lambda _: self.wake(),
             on_answer=lambda: None,
         )
-        self.rooms = RoomLookup(world, world.now)
+        self.rooms = RoomLookup(world.livekit, world.time.now)
         self.reconciler = BufferReconciler(
             settings=BufferSettings(NAMESPACE, "replay-buffers", ROOT, SEGMENT_SECONDS, MAX_RUN_AGE),
             buffers=self.buffers,
-            livekit=world,
+            livekit=world.livekit,
             poller=self.poller,
             egresses=self.book,
             fleet=self.fleet,
@@ -95,10 +100,23 @@ class SimulatedOperator:
             admission=AdmissionBook(self.buffers, Limits()),
             flushes=FlushBook(lambda _: self.wake()),
             coverage=self.coverage,
-            writer=StatusWriter(gateway, self.buffers, ObjectStore(ReplayCapture), world.now),
+            writer=StatusWriter(gateway, self.buffers, ObjectStore(ReplayCapture), world.time.now),
             is_listed=lambda: True,
-            clock=world.now,
+            clock=world.time.now,
         )
+
+    @property
+    def waits_for_a_start(self) -> bool:
+        """Whether a start has failed and must not be tried again yet."""
+        memory = self.reconciler._memories.get(BUFFER_UID)
+        if memory is None or memory.retry_at is None or memory.list_needed_after is None:
+            return False
+        return max(memory.retry_at, memory.list_needed_after + LIST_PATIENCE) > self.world.time.now()
+
+    @property
+    def coverage_is_known(self) -> bool:
+        """Whether this operator has a recent and complete word of the agent."""
+        return self.coverage.of(buffer_path(NAMESPACE, BUFFER_UID)).known
 
     def hear(self, body: Json | None) -> None:
         """Take in what the watch says of the buffer; None: it was deleted."""
@@ -116,19 +134,19 @@ class SimulatedOperator:
 
     def crash(self) -> None:
         self.crashed = True
-        self.world.disturb()
+        self.world.faults.disturb()
 
     def _egresses_changed(self, egress_ids: frozenset[str]) -> None:
         if BUFFER_UID in self.book.buffers_of(egress_ids):
             self.wake()
 
     def wake(self, delay: float = 0.0) -> None:
-        due = self.world.seconds + delay
+        due = self.world.time.seconds + delay
         self._due = due if self._due is None else min(due, self._due)
-        self.world.after(self._due - self.world.seconds, self._reconcile_if_due)
+        self.world.time.after(self._due - self.world.time.seconds, self._reconcile_if_due)
 
     def _reconcile_if_due(self) -> None:
-        if self.crashed or self.busy or self._due is None or self._due > self.world.seconds:
+        if self.crashed or self.busy or self._due is None or self._due > self.world.time.seconds:
             return
         self._due = None
         self.busy = True
@@ -139,7 +157,7 @@ class SimulatedOperator:
         finally:
             self.busy = False
         if self._due is not None:
-            self.wake(max(0.0, self._due - self.world.seconds))
+            self.wake(max(0.0, self._due - self.world.time.seconds))
 
     def _reconcile(self) -> None:
         there = self.buffers.get(BUFFER_UID) is not None
@@ -172,12 +190,12 @@ class SimulatedOperator:
             for uid in self.book.all_buffers():
                 if self.buffers.get(uid) is None:
                     self.wake()
-        self.world.after(STEP_SECONDS, self._step)
+        self.world.time.after(STEP_SECONDS, self._step)
 
     def _list(self) -> None:
         waits_out_failure = self.poller.unreachable_since is not None
         if self.poller._poked.is_set() and not waits_out_failure:
-            self._next["list"] = self.world.seconds
+            self._next["list"] = self.world.time.seconds
         if self._is_time("list", poller.INTERVAL_SECONDS):
             finished(self.poller._poll())
             if self.poller._failures:
@@ -186,10 +204,10 @@ class SimulatedOperator:
                     gap_seconds=poller.GAP_SECONDS,
                     max_seconds=poller.MAX_BACKOFF_SECONDS,
                 )
-                self._next["list"] = self.world.seconds + backoff
+                self._next["list"] = self.world.time.seconds + backoff
 
     def _is_time(self, what: str, interval_seconds: float) -> bool:
-        if self.world.seconds < self._next[what]:
+        if self.world.time.seconds < self._next[what]:
             return False
-        self._next[what] = self.world.seconds + interval_seconds
+        self._next[what] = self.world.time.seconds + interval_seconds
         return True

@@ -174,3 +174,49 @@ async def test_a_reconcile_that_asks_for_a_delay_is_called_again() -> None:
     async with running(queue, reconcile):
         await asyncio.wait_for(twice.wait(), 5)
     assert calls == 2
+
+
+async def test_a_queue_with_nothing_to_do_turns_all_the_same() -> None:
+    queue: KeyedQueue[str] = KeyedQueue(heartbeat_seconds=0.01)
+
+    async def reconcile(key: str) -> None:
+        raise AssertionError(key)
+
+    async with running(queue, reconcile):
+        for _ in range(3):
+            before = await still_for(queue, 0.005)
+            await turned(queue, before)
+
+
+async def test_a_queue_whose_workers_all_hang_stands_still_until_one_is_free() -> None:
+    queue: KeyedQueue[str] = KeyedQueue(heartbeat_seconds=0.01)
+    hanging, free = asyncio.Event(), asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        hanging.set()
+        await free.wait()
+
+    queue.add("a")
+    queue.add("b")
+    async with running(queue, reconcile, workers=1):
+        await asyncio.wait_for(hanging.wait(), 5)
+        before = await still_for(queue, 0.1)
+        free.set()
+        await turned(queue, before)
+
+
+async def still_for(queue: KeyedQueue[str], seconds: float) -> float:
+    await until(lambda: queue.still_seconds >= seconds)
+    return queue.still_seconds
+
+
+async def turned(queue: KeyedQueue[str], before: float) -> None:
+    await until(lambda: queue.still_seconds < before)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.001)

@@ -105,3 +105,59 @@ def test_a_store_may_change_while_it_is_walked_through(store: ObjectStore[Replay
     for known in store:
         store.drop(known.metadata.uid)
     assert len(store) == 0
+
+
+class Seconds:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_watch_owes_what_a_list_has_brought_until_it_brings_it_or_something_newer() -> None:
+    seconds = Seconds()
+    store = ObjectStore(ReplayBuffer, seconds)
+    store.replace_all((version(10), version(11, name="other", uid=OTHER_UID)))
+    seconds.now += 5
+    assert store.watch_late_seconds == 5
+    store.heard(version(9))
+    assert store.watch_late_seconds == 5, "that is not it"
+    store.heard(version(12))
+    assert store.watch_late_seconds == 5, "the other is still owed"
+    store.heard(version(11, name="other", uid=OTHER_UID))
+    assert store.watch_late_seconds == 0
+
+
+def test_a_watch_owes_our_own_writes_since_the_first_that_it_has_not_told() -> None:
+    seconds = Seconds()
+    store = ObjectStore(ReplayBuffer, seconds)
+    store.heard(version(10))
+    store.put(version(11))
+    seconds.now += 5
+    store.put(version(12))
+    store.heard(version(11))
+    assert store.watch_late_seconds == 5
+    store.heard(version(12))
+    assert store.watch_late_seconds == 0
+
+
+def test_a_watch_owes_nothing_of_what_has_gone() -> None:
+    seconds = Seconds()
+    store = ObjectStore(ReplayBuffer, seconds)
+    store.replace_all((version(10), version(11, name="other", uid=OTHER_UID)))
+    seconds.now += 5
+    store.drop(BUFFER_UID)
+    store.replace_all(())
+    assert store.watch_late_seconds == 0
+
+
+def test_a_watch_that_tells_first_owes_nothing() -> None:
+    seconds = Seconds()
+    store = ObjectStore(ReplayBuffer, seconds)
+    store.heard(version(10))
+    store.replace_all((version(10),))
+    seconds.now += 5
+    assert store.watch_late_seconds == 0

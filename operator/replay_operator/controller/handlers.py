@@ -47,7 +47,7 @@ class Inbox:
         if type_ == "DELETED":
             self.buffers.drop(uid)
         else:
-            self.buffers.put(body)
+            self.buffers.heard(body)
         self.queue.add(Key(Kind.BUFFER, uid), urgent=type_ == "DELETED")
 
     def capture(self, type_: str | None, body: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class Inbox:
         if type_ == "DELETED":
             self.captures.drop(uid)
         else:
-            self.captures.put(body)
+            self.captures.heard(body)
         self.queue.add(Key(Kind.CAPTURE, uid))
 
     def job(self, type_: str | None, body: dict[str, Any]) -> None:

@@ -8,13 +8,16 @@ from aiohttp import web
 
 from replay_operator.metrics import OperatorMetrics
 
+SHUTDOWN_SECONDS = 0.2
+"""How long a stop waits for a caller: the kubelet and Prometheus ask again."""
+
 
 async def serve_health(
     *,
     bind_address: str,
     port: int,
     metrics: OperatorMetrics,
-    is_alive: Callable[[], bool],
+    why_dead: Callable[[], str | None],
     is_ready: Callable[[], bool],
 ) -> web.AppRunner:
     """Start the server; the caller ends it with `cleanup()`.
@@ -23,18 +26,18 @@ async def serve_health(
         bind_address: Address to listen on, the pod's own.
         port: TCP port.
         metrics: What /metrics shows.
-        is_alive: Whether the reconcile loop turns.
-        is_ready: Whether the first lists are in.
+        why_dead: Says what a new process would mend, or nothing.
+        is_ready: Whether this process waits its turn, or leads and has listed everything.
     """
 
-    def answer(*, good: bool, bad: str) -> web.Response:
-        return web.Response(text="ok") if good else web.Response(status=503, text=bad)
+    def answer(trouble: str | None) -> web.Response:
+        return web.Response(text="ok") if trouble is None else web.Response(status=503, text=trouble)
 
     async def healthz(_: web.Request) -> web.Response:
-        return answer(good=is_alive(), bad="the reconcile loop stands still")
+        return answer(why_dead())
 
     async def readyz(_: web.Request) -> web.Response:
-        return answer(good=is_ready(), bad="the first lists are not in yet")
+        return answer(None if is_ready() else "the first lists are not in yet")
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), content_type="text/plain", charset="utf-8")
@@ -43,7 +46,7 @@ async def serve_health(
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, bind_address, port).start()
     return runner

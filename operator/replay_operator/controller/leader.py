@@ -77,6 +77,7 @@ class Elector:
         self._monotonic = monotonic
         self._held = LeaseRecord()  # the last record that we are known to have stored
         self._renewed_at = -math.inf
+        self._may_hold = False  # whether a record with our name may be stored
 
     @property
     def is_leading(self) -> bool:
@@ -133,9 +134,12 @@ class Elector:
         """Give the Lease up if it is ours, so that the next candidate need not wait until it runs out.
 
         Call it when everything that only a leader may do has ended. It takes at most two request
-        time-outs, and never fails: what cannot be given up runs out.
+        time-outs, and never fails: what cannot be given up runs out. A candidate that has never tried to take
+        the Lease asks nobody, so that it ends at once when the API server hangs.
         """
         self._renewed_at = -math.inf
+        if not self._may_hold:
+            return
         try:
             async with asyncio.timeout(2 * self._timings.request_seconds):
                 while not await self._given_up():
@@ -229,6 +233,7 @@ class Elector:
     async def _write(self, record: LeaseRecord) -> None:
         # Counted from before the request: others may see the record as soon as the server has stored it.
         sent_at = self._monotonic()
+        self._may_hold = True
         self._held = await self._answer(self._lease.write(record))
         self._renewed_at = sent_at
 

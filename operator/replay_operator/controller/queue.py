@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 MAX_BACKOFF_SECONDS = 60.0
+HEARTBEAT_SECONDS = 5.0
+"""How often an idle queue turns, to show that it does."""
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +22,25 @@ class KeyedQueue(Generic[K]):
 
     A key that is added while it runs runs once more afterwards. A key that is added again runs at the earlier
     of the two times. No exception leaves the loop: it becomes a re-queue with a growing delay.
+
+    Args:
+        heartbeat_seconds: How often it turns though nothing is due, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+        self._heartbeat_seconds = heartbeat_seconds
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._running: dict[K, float | None] = {}  # when a running key shall run once more
         self._failures: dict[K, int] = {}
         self._order = 0
         self._changed = asyncio.Event()
+        self._turned_at: float | None = None
+
+    @property
+    def still_seconds(self) -> float:
+        """Seconds since the queue last turned with a free worker; grows when all of them hang."""
+        return 0.0 if self._turned_at is None else asyncio.get_running_loop().time() - self._turned_at
 
     def __len__(self) -> int:
         return len(self._due) + len(self._running)
@@ -75,13 +87,14 @@ class KeyedQueue(Generic[K]):
     async def _next(self) -> K:
         while True:
             self._changed.clear()
-            now = asyncio.get_running_loop().time()
+            self._turned_at = now = asyncio.get_running_loop().time()
             while self._heap and self._heap[0][0] <= now:
                 due, _, key = heapq.heappop(self._heap)
                 if self._due.get(key) == due:  # else it was asked for again at an earlier time, and is done
                     del self._due[key]
                     return key
-            timeout = self._heap[0][0] - now if self._heap else None
+            due_in = self._heap[0][0] - now if self._heap else self._heartbeat_seconds
+            timeout = min(due_in, self._heartbeat_seconds)
             try:
                 await asyncio.wait_for(self._changed.wait(), timeout)
             except TimeoutError:

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
-import kopf
 
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.assembly import Operator, build_operator, utc_now
-from replay_operator.controller.handlers import build_registry, kopf_settings
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.leader import Elector
 from replay_operator.controller.notify import WebhookSender
+from replay_operator.controller.process_health import ProcessHealth
+from replay_operator.controller.stop_signals import StopSignals, stop_signals
+from replay_operator.controller.watches import run_watches
 from replay_operator.controller.webhook_server import serve_webhooks
 from replay_operator.livekit.adapter import LiveKitAdapter
 from replay_operator.livekit.webhooks import WebhookVerifier
 from replay_operator.livekit.workers import WorkerProbe
-from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import LiveKitSettings, OperatorSettings
-
-HEARTBEAT_SECONDS = 5.0
-ALIVE_WITHIN_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -57,22 +52,22 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
         NotInstalled: The resource definitions are missing.
         LeadershipLost: The Lease could not be renewed in time; the pod starts again and waits its turn.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    process = _Process()
+    process = ProcessHealth()
     async with AsyncExitStack() as stack:
+        signals = stack.enter_context(stop_signals())
         server = await serve_health(
             bind_address=settings.bind_address,
             port=settings.port,
             metrics=process.metrics,
-            is_alive=process.is_alive,
+            why_dead=process.why_dead,
             is_ready=process.is_ready,
         )
         stack.push_async_callback(server.cleanup)
         connections = await stack.enter_async_context(_connections(settings, livekit))
-        await _until_first(stop.wait(), process.beat(), _lead(settings, livekit, connections, process, stop))
+        stop = signals.received
+        await _until_first(
+            stop.wait(), process.beat(), _lead(settings, livekit, connections, process, signals)
+        )
         if not stop.is_set():
             raise RuntimeError("the operator ended by itself: see the log above; the pod starts again")
 
@@ -119,8 +114,8 @@ async def _lead(
     settings: OperatorSettings,
     livekit: LiveKitSettings,
     connections: _Connections,
-    process: _Process,
-    stop: asyncio.Event,
+    process: ProcessHealth,
+    signals: StopSignals,
 ) -> None:
     elector = connections.elector
     try:
@@ -129,7 +124,7 @@ async def _lead(
         process.is_waiting = False
         log.info("this operator leads now, epoch %d", epoch)
         await _until_first(
-            elector.hold(), _operate(settings, livekit, connections, process, stop, epoch=epoch)
+            elector.hold(), _operate(settings, livekit, connections, process, signals, epoch=epoch)
         )
     finally:
         await elector.release()
@@ -139,8 +134,8 @@ async def _operate(
     settings: OperatorSettings,
     livekit: LiveKitSettings,
     connections: _Connections,
-    process: _Process,
-    stop: asyncio.Event,
+    process: ProcessHealth,
+    signals: StopSignals,
     *,
     epoch: int,
 ) -> None:
@@ -161,7 +156,7 @@ async def _operate(
         may_act=lambda: connections.elector.is_leading,
         send_news=connections.sender.send if connections.sender else None,
     )
-    process.operator = operator
+    process.works_with(operator)
     async with _webhooks(settings, livekit, operator):
         await _until_first(
             operator.queue.run(operator.reconcile, workers=settings.workers),
@@ -171,14 +166,7 @@ async def _operate(
             operator.install.run(),
             operator.fleet.run(),
             *([operator.notifier.run()] if operator.notifier is not None else []),
-            kopf.operator(
-                registry=build_registry(operator.inbox, fleet_selector=settings.fleet_selector),
-                settings=kopf_settings(fleet_selector=settings.fleet_selector),
-                namespaces=[settings.namespace],
-                # Else kopf looks the user up, whom no image knows when the cluster assigned the number.
-                identity=cast("Any", settings.pod_name),
-                stop_flag=stop,
-            ),
+            run_watches(settings, operator.inbox, signals),
         )
 
 
@@ -212,28 +200,3 @@ async def _until_first(*loops: Coroutine[Any, Any, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-
-
-class _Process:
-    """What the health server shows, before and while this process leads.
-
-    Ready does not mean leader: a candidate that waits its turn is ready too. Alive means that the event loop
-    turns: a blocked one cannot beat.
-    """
-
-    def __init__(self) -> None:
-        self.metrics = OperatorMetrics()
-        self.operator: Operator | None = None
-        self.is_waiting = False
-        self._beat = time.monotonic()
-
-    async def beat(self) -> None:
-        while True:
-            self._beat = time.monotonic()
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-
-    def is_alive(self) -> bool:
-        return time.monotonic() - self._beat < ALIVE_WITHIN_SECONDS
-
-    def is_ready(self) -> bool:
-        return self.is_waiting if self.operator is None else self.operator.install.is_whole

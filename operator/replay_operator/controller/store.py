@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from replay_operator.api.replaybuffer import ReplayBuffer
@@ -17,11 +18,18 @@ class ObjectStore(Generic[T]):
     """The newest known version of each object of one kind, by uid.
 
     Our own write comes back over the watch later than its answer; an event that is older than what is here
-    is dropped, so that a decision never works on a status that it has itself replaced.
+    is dropped, so that a decision never works on a status that it has itself replaced. What a list or an
+    answer brings first, the watch must bring too: a watch that owes a version for long is deaf.
+
+    Args:
+        model: Of the kind.
+        monotonic: Gives the seconds by which the watch is judged.
     """
 
-    def __init__(self, model: type[T]) -> None:
+    def __init__(self, model: type[T], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._model: type[T] = model
+        self._monotonic = monotonic
+        self._owed: dict[str, tuple[int, float]] = {}  # version, and since when the watch owes one
         self._objects: dict[str, T] = {}
         self._come: set[str] = set()  # since the last complete list
         self._gone: set[str] = set()
@@ -42,8 +50,21 @@ class ObjectStore(Generic[T]):
         """Give the object of a name, or None. Names are unique among those that are there now."""
         return next((o for o in self._objects.values() if o.metadata.name == name), None)
 
+    @property
+    def watch_late_seconds(self) -> float:
+        """For how long the watch has owed a version that is known from elsewhere; 0 when it owes none."""
+        return self._monotonic() - min((since for _, since in self._owed.values()), default=self._monotonic())
+
+    def heard(self, body: Json) -> T:
+        """Take in a version of an object from the watch."""
+        known = self.put(body)
+        uid = known.metadata.uid
+        if int(body["metadata"].get("resourceVersion") or 0) >= self._owed.get(uid, (0, 0.0))[0]:
+            self._owed.pop(uid, None)
+        return known
+
     def put(self, body: Json) -> T:
-        """Take in a version of an object; an older one changes nothing.
+        """Take in a version of an object from elsewhere; an older one changes nothing.
 
         Args:
             body: The object as the API server gave it.
@@ -60,11 +81,14 @@ class ObjectStore(Generic[T]):
         if old is None or old.metadata.generation != new.metadata.generation:
             self.spec_changes += 1
         self._objects[new.metadata.uid] = new
+        _, since = self._owed.get(new.metadata.uid, (0, self._monotonic()))
+        self._owed[new.metadata.uid] = (_version(new), since)
         return new
 
     def drop(self, uid: str) -> None:
         """Forget an object that was deleted."""
         self._objects.pop(uid, None)
+        self._owed.pop(uid, None)
         self.spec_changes += 1
         self._come.discard(uid)
         self._gone.add(uid)
@@ -82,6 +106,7 @@ class ObjectStore(Generic[T]):
         gone = frozenset(self._objects) - listed.keys() - self._come
         for uid in gone:
             del self._objects[uid]
+            self._owed.pop(uid, None)
             self.spec_changes += 1
         for uid in listed.keys() - self._gone:
             self.put(listed[uid])

@@ -20,6 +20,9 @@ MAX_BODY_BYTES = 256 * 1024
 READ_SECONDS = 5.0
 """How long a body may take to arrive, so that slow senders do not pile up."""
 
+SHUTDOWN_SECONDS = 0.2
+"""How long a stop waits for senders: the Lease is given up after it, and LiveKit sends again."""
+
 GAP_SECONDS = 0.5
 """Least time between two wake-ups of the same room or egress."""
 
@@ -147,7 +150,7 @@ async def serve_webhooks(
     """
     app = web.Application()
     add_webhook_route(app, verifier, on_hint)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, bind_address, port).start()
     return runner

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from livekit.protocol import webhook
 
 from tests.livekit_double.server.faults import Fault, FaultKind
 from tests.livekit_double.server.twirp import TwirpError
@@ -42,6 +43,8 @@ def add_admin_routes(application: web.Application, double: LiveKitDouble) -> Non
     add("POST", "/double/workers/{worker_id}/capacity", _plain(admin.set_capacity))
     add("POST", "/double/restart", _plain(admin.restart))
     add("GET", "/double/calls", _plain(admin.calls))
+    add("GET", "/double/webhooks", _plain(admin.list_webhooks))
+    add("POST", "/double/webhooks", _plain(admin.send_webhook))
     add("POST", "/double/faults", _plain(admin.add_fault))
     add("DELETE", "/double/faults", _plain(admin.clear_faults))
 
@@ -165,6 +168,14 @@ class _Admin:
     async def calls(self, _request: web.Request) -> dict[str, Any]:
         log = self._double.calls
         return {"counts": log.counts(), "calls": [asdict(call) for call in log.calls]}
+
+    async def list_webhooks(self, _request: web.Request) -> list[dict[str, Any]]:
+        return [asdict(sent) for sent in self._double.webhooks.sent]
+
+    async def send_webhook(self, request: web.Request) -> list[int]:
+        body = await request.json()
+        event = json_format.ParseDict(body.pop("event"), webhook.WebhookEvent())
+        return await self._double.webhooks.send(event, **body)
 
     async def add_fault(self, request: web.Request) -> dict[str, Any]:
         body = await request.json()

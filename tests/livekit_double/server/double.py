@@ -35,6 +35,7 @@ class LiveKitDouble:
         records: the egresses, as ListEgress answers with them.
         fleet: the connected workers.
         faults: what the next calls run into.
+        webhooks: what was sent, and a way to send more.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class LiveKitDouble:
             lambda worker_id: len(self.records.running_on(worker_id)), self.records.update, self._welcome
         )
         self._keys = keys
-        self._webhooks = WebhookSender(webhook_urls, self.api_key, self.api_secret)
+        self.webhooks = WebhookSender(webhook_urls, self.api_key, self.api_secret)
         self._routes = TwirpRoutes(
             EgressService(self.rooms, self.records, self.fleet, self.timing),
             RoomService(self.rooms),
@@ -69,8 +70,8 @@ class LiveKitDouble:
         self._address = ("", 0)
         self.url = ""
         self.records.listen(self._egress_changed)
-        self.records.listen(self._webhooks.egress_changed)
-        self.rooms.listen(self._webhooks.room_changed)
+        self.records.listen(self.webhooks.egress_changed)
+        self.rooms.listen(self.webhooks.room_changed)
         self.rooms.listen(self._room_changed)
         self.fleet.when_lost(self._worker_lost)
 
@@ -87,7 +88,7 @@ class LiveKitDouble:
             port: 0 takes a free one; see `url`.
         """
         await self._listen(bind, port)
-        self._background.append(asyncio.create_task(self._webhooks.run()))
+        self._background.append(asyncio.create_task(self.webhooks.run()))
         return self
 
     async def stop(self) -> None:

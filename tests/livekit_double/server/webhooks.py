@@ -1,4 +1,4 @@
-"""Webhooks as livekit-server sends them: signed, in order, one event a request."""
+"""Webhooks as livekit-server sends them: signed, in order, one event a request. Others on demand."""
 
 import asyncio
 import base64
@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aiohttp
 import jwt
@@ -20,14 +21,36 @@ _TOKEN_SECONDS = 300
 _TRACK_EVENTS = frozenset({RoomEventKind.TRACK_PUBLISHED, RoomEventKind.TRACK_UNPUBLISHED})
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A webhook that was sent.
+
+    Attributes:
+        event: such as `participant_left`.
+        identity: of its participant, or empty.
+        egress_id: of its egress, or empty.
+        status: HTTP status of the answer; 0 when there was none.
+    """
+
+    event: str
+    identity: str
+    egress_id: str
+    status: int
+
+
 class WebhookSender:
-    """Sends events to every URL, in the order in which they happened."""
+    """Sends events to every URL, in the order in which they happened.
+
+    Attributes:
+        sent: every webhook since the start.
+    """
 
     def __init__(self, urls: Sequence[str], api_key: str, api_secret: str) -> None:
         self._urls = tuple(urls)
         self._api_key = api_key
         self._api_secret = api_secret
         self._queue: asyncio.Queue[webhook.WebhookEvent] = asyncio.Queue()
+        self.sent: list[Sent] = []
 
     def room_changed(self, event: RoomEvent) -> None:
         """Queues a room, participant or track event."""
@@ -60,37 +83,72 @@ class WebhookSender:
 
     async def run(self) -> None:
         """Sends until cancelled. A receiver that is away loses the event, as in the end with LiveKit."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        async with _session() as session:
             while True:
                 event = await self._queue.get()
                 for url in self._urls:
-                    await self._post(session, url, event)
+                    await self._post(session, url, event, self._api_secret)
 
-    async def _post(self, session: aiohttp.ClientSession, url: str, event: webhook.WebhookEvent) -> None:
+    async def send(
+        self, event: webhook.WebhookEvent, *, copies: int = 1, api_secret: str | None = None
+    ) -> list[int]:
+        """Sends what never happened, or sends it again and again.
+
+        Args:
+            event: the message; id and time are filled in once, for all copies.
+            copies: how often each URL gets it.
+            api_secret: what signs it; the server's own if not given.
+
+        Returns:
+            The HTTP status of each answer, 0 for none.
+        """
+        _stamp(event)
+        secret = self._api_secret if api_secret is None else api_secret
+        async with _session() as session:
+            return [
+                await self._post(session, url, event, secret) for _ in range(copies) for url in self._urls
+            ]
+
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, event: webhook.WebhookEvent, api_secret: str
+    ) -> int:
         body = json.dumps(json_format.MessageToDict(event)).encode()
-        now = int(time.time())
-        token = jwt.encode(
-            {
-                "iss": self._api_key,
-                "nbf": now,
-                "iat": now,
-                "exp": now + _TOKEN_SECONDS,
-                "sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
-            },
-            self._api_secret,
-            algorithm="HS256",
-        )
         # No "Bearer": recorded.
-        headers = {"Content-Type": "application/webhook+json", "Authorization": token}
+        headers = {
+            "Content-Type": "application/webhook+json",
+            "Authorization": self._token(body, api_secret),
+        }
+        status = 0
         try:
-            async with session.post(url, data=body, headers=headers):
-                pass
+            async with session.post(url, data=body, headers=headers) as answer:
+                status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
             print(f"webhook {event.event} to {url} was lost: {error}", flush=True)
+        self.sent.append(Sent(event.event, event.participant.identity, event.egress_info.egress_id, status))
+        return status
+
+    def _token(self, body: bytes, api_secret: str) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self._api_key,
+            "nbf": now,
+            "iat": now,
+            "exp": now + _TOKEN_SECONDS,
+            "sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+        }
+        return jwt.encode(claims, api_secret, algorithm="HS256")
 
     def _enqueue(self, event: webhook.WebhookEvent) -> None:
         if not self._urls:
             return
-        event.id = new_identifier("EV_")
-        event.created_at = int(time.time())
+        _stamp(event)
         self._queue.put_nowait(event)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+
+
+def _stamp(event: webhook.WebhookEvent) -> None:
+    event.id = new_identifier("EV_")
+    event.created_at = int(time.time())

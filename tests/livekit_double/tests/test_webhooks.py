@@ -2,7 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import aiohttp
+import jwt
+import pytest
 from livekit import api
 from livekit.protocol import egress
 
@@ -68,3 +72,28 @@ async def test_a_receiver_that_is_away_does_not_hold_up_the_server(tmp_path: Pat
         answer = await asyncio.wait_for(client.egress.list_egress(egress.ListEgressRequest()), 5)
     assert not answer.items
     await double.stop()
+
+
+async def test_a_webhook_about_nothing_is_sent_on_demand_repeated_or_forged(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    double = await start_double(tmp_path, QUICK, webhook_urls=(receiver.url,))
+    body = {"event": {"event": "participant_left", "participant": {"identity": "EG_1", "kind": "EGRESS"}}}
+    async with aiohttp.ClientSession() as session:
+
+        async def send(**options: Any) -> list[int]:
+            async with session.post(f"{double.url}/double/webhooks", json=body | options) as answer:
+                statuses: list[int] = await answer.json()
+                return statuses
+
+        assert await send(copies=2) == [200, 200]
+        assert await send(api_secret="another secret of 32 characters!") == [200]
+    await double.stop()
+    assert [sent.identity for sent in double.server.webhooks.sent] == ["EG_1"] * 3
+
+    verifier = api.WebhookReceiver(api.TokenVerifier(API_KEY, API_SECRET))
+    (first_headers, first), (_, second), (forged_headers, forged) = receiver.received
+    assert first == second, "a copy has the same id"
+    verifier.receive(first, first_headers["Authorization"])
+    with pytest.raises(jwt.InvalidSignatureError):
+        verifier.receive(forged, forged_headers["Authorization"])
