@@ -23,7 +23,8 @@ def in_sync(clip: Path, first_number: int) -> bool:
         abs(s.seconds - (s.number - first_number) / FPS) < 0.005 for s in shown_frames(clip) if s.number
     )
     start = first_number / FPS
-    sounds = all(abs((start + b) - round(start + b)) < 0.05 for b in beeps(clip) if b > 0.15)
+    heard = [b for b in beeps(clip) if b.seconds > 0.15 and b.second >= 0]
+    sounds = all(abs(start + b.seconds - b.second) < 0.05 for b in heard)
     return pictures and sounds
 
 
@@ -73,7 +74,7 @@ def test_a_hole_of_ten_seconds_parts_neither_picture_nor_sound(tmp_path: Path, a
     assert result.clip is not None
     assert [h.milliseconds for h in result.clip.holes] == [pytest.approx(10_000, abs=60)]
     assert in_sync(place.clip, 7 * FPS)
-    assert max(beeps(place.clip)) > 19
+    assert beeps(place.clip)[-1].seconds > 19
 
 
 def test_a_segment_cut_between_packets_keeps_what_it_has(run_copy: Path, ask: RequestMaker) -> None:
