@@ -21,6 +21,7 @@ _ADTS_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000,
 _ADTS_HEADER_BYTES = 7
 _NAL_TYPE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _NAL_IDR, _NAL_SPS, _NAL_PPS = 5, 7, 8
+_TS_PAYLOAD_BYTES = 184
 _KEY_FRAME_HEAD_PACKETS = 16
 """TS packets searched for parameter sets and the IDR slice; they come first in the key frame."""
 
@@ -157,6 +158,7 @@ def _is_key_frame(head: bytes, sets: hashlib._Hash | None) -> bool:
 
 
 def _audio(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
+    _refuse_cut_off(grid, pid, pes[-1])
     pts = ticks()
     units: list[int] = []
     parameters = ""
@@ -185,6 +187,18 @@ def _audio(grid: TsGrid, pid: int, pes: list[PesHead]) -> TrackScan:
         first_byte=pes[0].row * TS_PACKET_BYTES,
         units=tuple(units) if len(units) < len(pts) else (),
     )
+
+
+def _refuse_cut_off(grid: TsGrid, pid: int, last: PesHead) -> None:
+    """Refuse a segment that ends inside a packet of sound: ffmpeg gives up at half an AAC frame."""
+    if last.payload_bytes is None:
+        return
+    header = last.payload_at - grid.payload(last.row)[0]
+    needed = header + last.payload_bytes
+    # With an adaptation field in each a packet holds less than 184 bytes, but only the last one has it.
+    found = len(grid.payload_of(pid, last.row, grid.rows, most=needed // _TS_PAYLOAD_BYTES + 2))
+    if found < needed:
+        raise NotMpegTsError(f"it is cut off inside a packet of sound, of which {needed - found} bytes lack")
 
 
 def _adts_parameters(header: bytes) -> tuple[int, int] | None:
