@@ -13,7 +13,6 @@ import pytest
 from livekit.protocol import egress
 
 from replay_operator.controller.webhook_server import WEBHOOK_PATH
-from tests.cluster.api_front import Fault, serving
 from tests.cluster.small_install import (
     OperatorProcess,
     SmallInstall,
@@ -23,6 +22,8 @@ from tests.cluster.small_install import (
     until,
 )
 from tests.livekit_double.fixtures import DoubleInProcess
+from tests.testbed.api_faults import ApiFault, Reaction
+from tests.testbed.api_front import serving
 from tests.testbed.children import Children
 from tests.testbed.controlplane import ControlPlane
 
@@ -153,10 +154,11 @@ async def test_callers_that_never_finish_do_not_hold_a_stop_up(install: SmallIns
 async def test_a_candidate_whose_api_server_hangs_stops_at_once(
     install: SmallInstall, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    async with serving(control_plane.kubeconfig) as front:
-        front.fault = Fault.HANG
+    hangs = ApiFault(Reaction.HANG)
+    async with serving(control_plane, as_administrator=True) as front:
+        front.faults = (hangs,)
         candidate = install.start_operator(kubeconfig=front.write_kubeconfig(tmp_path / "kubeconfig"))
-        await until("a request that hangs", lambda: front.faulty > 0)
+        await until("a request that hangs", lambda: front.met[hangs] > 0)
         await stop(candidate, signal.SIGTERM)
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 
-from tests.media.segment_maker import read_frame_number
+from tests.media.segment_maker import LOWEST_TONE_HZ, TONE_STEP_HZ, TONES, read_frame_number
+
+Samples = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,33 +34,51 @@ def shown_frames(clip: Path) -> list[Shown]:
         ]
 
 
-def beeps(clip: Path) -> list[float]:
-    """Find when the beeps begin, in seconds of the clip."""
-    onsets: list[float] = []
-    quiet_since = -1.0
+@dataclass(frozen=True)
+class Heard:
+    """A beep: when it begins, in seconds of the clip, and which second of the wall clock its tone tells.
+
+    `second` counts modulo `TONES`; it is -1 where the beep is cut short.
+    """
+
+    seconds: float
+    second: int
+
+
+def beeps(clip: Path) -> list[Heard]:
+    """Find the beeps."""
+    times, samples, rate_hz = _sound(clip)
+    loud = times[np.abs(samples) > 0.2]
+    onsets = [t for t, before in zip(loud, [-1.0, *loud], strict=False) if t - before > 0.3]
+    return [Heard(float(t), _second(times, samples, rate_hz, t)) for t in onsets]
+
+
+def _second(times: Samples, samples: Samples, rate_hz: int, onset: float) -> int:
+    inside = samples[np.searchsorted(times, onset + 0.01) : np.searchsorted(times, onset + 0.09)]
+    if len(inside) < 0.078 * rate_hz or np.sqrt(np.mean(inside**2)) < 0.35:
+        return -1
+    loudness = np.abs(np.fft.rfft(inside * np.hanning(len(inside)), 1 << 16))
+    hertz = float(np.argmax(loudness)) * rate_hz / (1 << 16)
+    return round((hertz - LOWEST_TONE_HZ) / TONE_STEP_HZ) % TONES
+
+
+def _sound(clip: Path) -> tuple[Samples, Samples, int]:
+    """Decode the left channel: the time of each sample, its value, and the sample rate."""
+    times, samples, rate_hz = [np.empty(0)], [np.empty(0)], 1
     with av.open(str(clip)) as container:
         for frame in container.decode(audio=0):
-            loud = np.abs(frame.to_ndarray()[0]) > 0.2
-            times = float(frame.time or 0) + np.flatnonzero(loud) / frame.sample_rate
-            for time in times.tolist():
-                if time - quiet_since > 0.3:
-                    onsets.append(time)
-                quiet_since = time
-    return onsets
+            values = frame.to_ndarray()[0]
+            rate_hz = frame.sample_rate
+            times.append(float(frame.time or 0) + np.arange(len(values)) / rate_hz)
+            samples.append(values)
+    return np.concatenate(times), np.concatenate(samples), rate_hz
 
 
 def dropouts(clip: Path) -> list[float]:
     """Find where the tone is not heard for 20 ms, in seconds of the clip. Its two ends do not count."""
-    found: list[float] = []
-    heard = 0.0
-    with av.open(str(clip)) as container:
-        for frame in container.decode(audio=0):
-            loud = np.abs(frame.to_ndarray()[0]) > 0.03
-            for time in (float(frame.time or 0) + np.flatnonzero(loud) / frame.sample_rate).tolist():
-                if time - heard > 0.02 and heard > 0.05:
-                    found.append(heard)
-                heard = time
-    return found
+    times, samples, _ = _sound(clip)
+    heard = times[np.abs(samples) > 0.03]
+    return [float(a) for a, b in pairwise(heard) if b - a > 0.02 and a > 0.05]
 
 
 @dataclass(frozen=True)

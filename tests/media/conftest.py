@@ -72,3 +72,20 @@ def buffer(tmp_path: Path, made_runs: Callable[[str], Path]) -> Buffer:
         return tmp_path / "buffer"
 
     return put
+
+
+_KILLS = 12
+_KILL_SEED = 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("media")
+    group.addoption("--kills", type=int, default=_KILLS, help=f"killed capture workers, default {_KILLS}")
+    group.addoption("--kill-seed", type=int, default=_KILL_SEED, help=f"default {_KILL_SEED}")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """Seed and number of the kills. Pytest knows options only of directories on its command line."""
+    options = request.config
+    return int(options.getoption("kill_seed", _KILL_SEED)), int(options.getoption("kills", _KILLS))

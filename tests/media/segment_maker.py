@@ -1,8 +1,9 @@
 """Makes runs of MPEG-TS segments as the real egress worker writes them, with content that can be read back.
 
 The top sixteenth of each picture holds its frame number as 32 blocks, most significant bit first. The sound
-is a soft tone that beeps for the first tenth of each second. Both follow the wall clock, whichever run they
-are in. So a decoded clip tells which instant it shows and plays, and a dropout is heard.
+is a soft tone that rises by 20 Hz with each second and beeps for the first tenth of it. Both follow the wall
+clock, whichever run they are in. So a decoded clip tells which instant it shows and plays, and a dropout is
+heard.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from replay_operator.api.agent import RunFile
 from replay_operator.api.replaycapture import Track
 
 COUNTER_BLOCKS = 32
+LOWEST_TONE_HZ = 440
+TONE_STEP_HZ = 20
+TONES = 100
+"""So many seconds have a tone of their own; then it begins again with the lowest."""
 STARTED_AT = datetime(2026, 11, 22, 14, 0, 0, tzinfo=UTC)
 
 
@@ -29,7 +34,8 @@ class RunShape:
 
     `first_index` makes it an old run, of which only the end is left. `starts_at_seconds` is where on the
     wall clock it begins, a whole number of frames. The picture pauses for `pause_seconds` at
-    `pauses_at_seconds` of the run.
+    `pauses_at_seconds` of the run. The sound goes on for `sound_overhang_seconds` after the last picture, in
+    the same segment, as when a camera is unpublished (livekit-measured §3).
     """
 
     seconds: int = 12
@@ -49,6 +55,8 @@ class RunShape:
     pause_seconds: int = 0
     first_pid: int = 0x100
     channels: int = 2
+    sound_overhang_seconds: int = 0
+    profile: str = "main"
 
     @property
     def frames(self) -> int:
@@ -106,7 +114,7 @@ def _x264(shape: RunShape) -> list[str]:
     keyint = shape.segment_seconds * shape.frames_per_second
     pause = f"gte(N\\,{shape.pauses_at_seconds * shape.frames_per_second})*{shape.pause_seconds}"
     return [
-        *["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-bf", str(shape.b_frames)],
+        *["-c:v", "libx264", "-preset", "veryfast", "-profile:v", shape.profile, "-bf", str(shape.b_frames)],
         *["-x264-params", f"keyint={keyint}:min-keyint={keyint}:scenecut=0", "-pix_fmt", "yuv420p"],
         *["-vf", f"setpts=PTS+({shape.video_delay_seconds}+{pause})/TB", "-fps_mode", "passthrough"],
     ]
@@ -114,8 +122,11 @@ def _x264(shape: RunShape) -> list[str]:
 
 def _sound(shape: RunShape) -> str:
     seconds = shape.seconds + shape.video_delay_seconds - shape.sound_delay_seconds
+    seconds += shape.sound_overhang_seconds
     wall = f"(t+{shape.starts_at_seconds + shape.sound_delay_seconds})"
-    tone = f"sin(2*PI*880*{wall})*(0.1+0.9*lt(mod({wall}\\,1)\\,0.1))"
+    # Whole hertz that change at whole seconds: the wave has no step.
+    hertz = f"({LOWEST_TONE_HZ}+{TONE_STEP_HZ}*mod(floor({wall})\\,{TONES}))"
+    tone = f"sin(2*PI*{hertz}*{wall})*(0.1+0.9*lt(mod({wall}\\,1)\\,0.1))"
     return f"aevalsrc={tone}:s={shape.sample_rate_hz}:d={seconds}"
 
 

@@ -9,8 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,34 +21,7 @@ from replay_operator.media.worker import short_answer
 from tests.media.clip_reader import decode_errors
 from tests.media.conftest import RequestMaker
 from tests.media.segment_maker import at
-
-ENTRY = (
-    "import os, sys; from replay_operator.media.worker import run_capture; "
-    "sys.exit(run_capture(sys.argv[1:], os.environ))"
-)
-DEADLINE_SECONDS = 60
-
-
-def command(*flags: str) -> list[str]:
-    return [sys.executable, "-c", ENTRY, *flags]
-
-
-def run(*flags: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*flags),
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DEADLINE_SECONDS,
-    )
-
-
-def by_environment(request: CaptureRequest, log: Path) -> dict[str, str]:
-    return {
-        "REPLAY_CAPTURE_REQUEST": request.model_dump_json(by_alias=True),
-        "TERMINATION_MESSAGE_PATH": str(log),
-    }
+from tests.media.worker_process import DEADLINE_SECONDS, by_environment, command, run, wait_for
 
 
 def test_a_request_in_the_environment_makes_a_clip_and_a_termination_message(
@@ -235,13 +206,6 @@ def test_a_worker_that_is_ended_while_it_joins_leaves_no_clip_and_the_next_attem
     clip = Path(request.archive_directory, request.clip_path)
     assert decode_errors(clip) == ""
     assert not list(clip.parent.glob(".*.part"))
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} did not appear"
-        time.sleep(0.02)
 
 
 def test_the_answer_of_a_clip_with_many_holes_fits_the_termination_message(

@@ -23,7 +23,7 @@ from tests.media.wall_clock import (
 )
 
 
-@pytest.mark.parametrize("name", ["other size", "other sound"])
+@pytest.mark.parametrize("name", ["other size", "other sound", "other profile"])
 def test_a_run_of_another_format_is_left_out_and_told_as_a_hole(
     buffer: Buffer, ask: RequestMaker, name: str
 ) -> None:

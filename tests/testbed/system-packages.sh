@@ -1,23 +1,36 @@
 #!/usr/bin/env bash
-# Sees to the programs that tests and demo run and that no Python package brings: ffmpeg and a Redis server.
+# Sees to the programs that tests and demo run and that no Python package brings: ffmpeg, a Redis server, and
+# the browser in which clips are played.
 set -euo pipefail
 
 missing=()
 for pair in ffmpeg:ffmpeg ffprobe:ffmpeg redis-server:redis-server openssl:openssl; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
-mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+# Any of them will do. Where none can be had, the tests that play clips are skipped and say so.
+browser=()
+command -v chromium chromium-browser google-chrome >/dev/null || browser=(chromium)
+if [ ${#missing[@]} -eq 0 ]; then
+  [ ${#browser[@]} -gt 0 ] && apt-cache show "${browser[@]}" >/dev/null 2>&1 || exit 0
+fi
+if [ ${#missing[@]} -gt 0 ]; then mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u); fi
+
+install() {
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   if sudo -n true 2>/dev/null; then as_root=(sudo -n); else as_root=(false); fi
 fi
 if command -v apt-get >/dev/null && [ "${as_root[*]:-}" != false ]; then
-  echo "setup: installing ${missing[*]} with apt-get (up to a minute)"
+  echo "setup: installing" "${missing[@]}" "${browser[@]}" "with apt-get (up to a minute)"
   "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-else
+  if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
+  if [ ${#browser[@]} -gt 0 ]; then
+    install "${browser[@]}" || echo "setup: no ${browser[*]} to be had: clips are not played in a browser"
+  fi
+elif [ ${#missing[@]} -gt 0 ]; then
   echo "setup: please install ${missing[*]} with your system's package manager, then try again" >&2
   exit 1
 fi

@@ -132,8 +132,6 @@ def part_file(place: ClipPlace, attempt: int, size_bytes: int) -> Iterator[int]:
     """
     path = place.part(attempt)
     with archive_errors(path):
-        # The same attempt may have been killed before.
-        path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         with archive_errors(path):

@@ -19,6 +19,7 @@ from replay_operator.media.archive import (
 )
 from replay_operator.media.failure import CaptureFailedError
 from replay_operator.media.ffmpeg import Labels, join
+from replay_operator.media.leftovers import clear_leftovers
 from replay_operator.media.mp4 import MovieFacts, NotMp4Error, read_movie
 from replay_operator.media.plan import Plan, Wanted, make_plan
 from replay_operator.media.publish import publish, published_before
@@ -55,6 +56,7 @@ def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
     place = clip_place(request.archive_directory, request.clip_path)
     remove_parts_before(place, request.attempt)
     before = published_before(place, request.capture_uid)
+    clear_leftovers(place, request.capture_uid, request.attempt)
     if before is not None:
         return place, before
     await_tail(request, clock=lambda: datetime.now(UTC), pause=time.sleep)

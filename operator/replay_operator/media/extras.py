@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import logging
 import os
@@ -76,6 +77,9 @@ def _name_picture(place: ClipPlace, part: os.PathLike[str]) -> bool:
         os.fsync(descriptor)
         link_once(descriptor, place.picture)
     except FileExistsError:
+        # The same picture of the same clip is ours: an attempt was killed before it could say so.
+        if filecmp.cmp(part, place.picture, shallow=False):
+            return True
         _log.warning("no picture of %s: %s exists and is left alone", place.relative, place.picture.name)
         return False
     finally:

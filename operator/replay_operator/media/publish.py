@@ -22,7 +22,7 @@ def published_before(place: ClipPlace, capture_uid: str) -> CaptureResult | None
         if not place.clip.exists():
             return None
         size_bytes = place.clip.stat().st_size
-    result = _read_sidecar(place)
+    result = read_sidecar(place)
     if (
         result is not None
         and result.capture_uid == capture_uid
@@ -68,7 +68,8 @@ def write_sidecar(place: ClipPlace, result: CaptureResult) -> None:
     write_whole(place.sidecar, result.model_dump_json(by_alias=True, exclude_none=True))
 
 
-def _read_sidecar(place: ClipPlace) -> CaptureResult | None:
+def read_sidecar(place: ClipPlace) -> CaptureResult | None:
+    """Read the result beside the clip; None when there is none, or one that nobody of us has written."""
     try:
         return CaptureResult.model_validate_json(place.sidecar.read_bytes())
     except (OSError, ValidationError):

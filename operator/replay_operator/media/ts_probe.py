@@ -26,6 +26,7 @@ _SYNC = 0xFF
 _IS_ADTS = bytes(byte & 0xF6 == 0xF0 for byte in range(256))  # noqa: PLR2004 - the rest of the syncword, layer 0
 _NAL_TYPE = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _NAL_IDR, _NAL_SPS, _NAL_PPS = 5, 7, 8
+_TS_PAYLOAD_BYTES = 184
 _KEY_FRAME_HEAD_PACKETS = 16
 """TS packets searched for parameter sets and the IDR slice; they come first in the key frame."""
 
@@ -161,6 +162,7 @@ def _is_key_frame(head: bytes, sets: hashlib._Hash | None) -> bool:
 
 
 def _audio(grid: TsGrid, pid: int, pes: PesHeads) -> TrackScan:
+    _refuse_cut_off(grid, pid, pes)
     begins = list(map(add, pes.begins, pes.header_bytes))
     headers = [grid.data[at : at + _ADTS_HEADER_BYTES] for at in begins]
     read = next((found for header in headers if (found := _adts_parameters(header)) is not None), None)
@@ -207,6 +209,19 @@ def _unpacked(
         units.append(len(pts))
         pts.extend(first + n * step for n in range(frames))
     return pts, units
+
+
+def _refuse_cut_off(grid: TsGrid, pid: int, pes: PesHeads) -> None:
+    """Refuse a segment that ends inside a packet of sound: ffmpeg gives up at half an AAC frame."""
+    last = len(pes.rows) - 1
+    payload_bytes = pes.payload_bytes(last)
+    if payload_bytes is None:
+        return
+    needed = pes.header_bytes[last] + payload_bytes
+    # With an adaptation field in each a packet holds less than 184 bytes, but only the last one has it.
+    found = len(grid.payload_of(pid, pes.rows[last], grid.rows, most=needed // _TS_PAYLOAD_BYTES + 2))
+    if found < needed:
+        raise NotMpegTsError(f"it is cut off inside a packet of sound, of which {needed - found} bytes lack")
 
 
 def _adts_parameters(header: bytes) -> tuple[int, int] | None:
