@@ -44,8 +44,9 @@ class Way:
 def usual(task: Task) -> list[str]:
     """Copy, concat demuxer, second pass for the index, move: what is usually done."""
     scratch, clip = shlex.quote(str(task.scratch)), shlex.quote(str(task.clip))
+    runs = f"{shlex.quote(str(task.buffer))}/*/"
     script = f"""
-        set -e; mkdir {scratch}; cp {task.segments} {scratch}; cd {scratch}
+        set -e; mkdir {scratch}; for run in {runs}; do cp "$run"seg_*.ts {scratch}; done; cd {scratch}
         for f in seg_*.ts; do echo "file $f"; done > list.txt
         ffmpeg -nostdin -loglevel error -f concat -safe 0 -i list.txt -c copy -movflags +faststart -y out.mp4
         mv out.mp4 {clip}"""
