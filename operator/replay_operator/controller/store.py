@@ -53,7 +53,8 @@ class ObjectStore(Generic[T]):
     @property
     def watch_late_seconds(self) -> float:
         """For how long the watch has owed a version that is known from elsewhere; 0 when it owes none."""
-        return self._monotonic() - min((since for _, since in self._owed.values()), default=self._monotonic())
+        now = self._monotonic()
+        return now - min((since for _, since in self._owed.values()), default=now)
 
     def heard(self, body: Json) -> T:
         """Take in a version of an object from the watch."""
