@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -19,6 +20,11 @@ EXIT_NOT_LEADING = 75
 
 EXIT_CONFIGURATION = 78
 """EX_CONFIG: settings or the cluster lack something; the message says what."""
+
+
+COLLECTOR_THRESHOLDS = (50_000, 50, 100)
+"""Python's own (700, 10, 10) collects within every list and answer of thousands of objects, and walks everything
+that is known each time: half of the time that such an answer takes (benchmarks/README.md)."""
 
 
 def main() -> None:
@@ -66,6 +72,7 @@ def _operator(arguments: Sequence[str]) -> int:
     except ValidationError as error:
         return _misconfigured(str(error))
     _log(settings.log_level)
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:
         asyncio.run(run_operator(settings, livekit))
     except NotInstalled as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from replay_operator.api.replaybuffer import ReplayBuffer
@@ -27,6 +27,8 @@ class ObjectStore(Generic[T]):
         self._gone: set[str] = set()
         self.spec_changes = 0
         """Grows when an object comes, goes, or gets another spec; a new status alone does not count."""
+        self.changes = 0
+        """Grows with every change: what was worked out from all objects holds until then."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -51,14 +53,18 @@ class ObjectStore(Generic[T]):
         Returns:
             What is known now.
         """
-        new = self._model.model_validate(body)
-        old = self._objects.get(new.metadata.uid)
-        if old is not None and _version(old) >= _version(new):
+        old = self._objects.get(body["metadata"]["uid"])
+        # Before it is read: a list brings thousands that are known already.
+        if old is not None and _version(old.metadata.resource_version) >= _version(
+            body["metadata"]["resourceVersion"]
+        ):
             return old
+        new = self._model.model_validate(body)
         if old is None:
             self._come.add(new.metadata.uid)
         if old is None or old.metadata.generation != new.metadata.generation:
             self.spec_changes += 1
+        self.changes += 1
         self._objects[new.metadata.uid] = new
         return new
 
@@ -66,29 +72,35 @@ class ObjectStore(Generic[T]):
         """Forget an object that was deleted."""
         self._objects.pop(uid, None)
         self.spec_changes += 1
+        self.changes += 1
         self._come.discard(uid)
         self._gone.add(uid)
 
-    def replace_all(self, bodies: tuple[Json, ...]) -> frozenset[str]:
-        """Take in a complete list.
+    async def replace_all(self, pages: AsyncIterable[tuple[Json, ...]]) -> frozenset[str]:
+        """Take in a complete list, page by page: as they come, objects need several times the room.
 
-        While it was on its way the watch went on. What has come since the list before may be younger than
+        While it is on its way the watch goes on. What has come since the list before may be younger than
         this one, so only the next list can show that it is gone; what was deleted since stays deleted.
+        A list that breaks off leaves what its pages have brought, and shows nothing to be gone.
 
         Returns:
             The uids that are no longer there: deletions that no watch has told.
         """
-        listed = {body["metadata"]["uid"]: body for body in bodies}
-        gone = frozenset(self._objects) - listed.keys() - self._come
+        listed: set[str] = set()
+        async for page in pages:
+            listed.update(body["metadata"]["uid"] for body in page)
+            for body in page:
+                if body["metadata"]["uid"] not in self._gone:
+                    self.put(body)
+        gone = frozenset(self._objects) - listed - self._come
         for uid in gone:
             del self._objects[uid]
             self.spec_changes += 1
-        for uid in listed.keys() - self._gone:
-            self.put(listed[uid])
+            self.changes += 1
         self._come, self._gone = set(), set()
         return gone
 
 
-def _version(known: ReplayBuffer | ReplayCapture) -> int:
+def _version(resource_version: str) -> int:
     # Resource versions of one kind compare as numbers: promised from Kubernetes 1.35, true with etcd before.
-    return int(known.metadata.resource_version or 0)
+    return int(resource_version or 0)
