@@ -23,8 +23,8 @@ EXIT_CONFIGURATION = 78
 
 
 COLLECTOR_THRESHOLDS = (50_000, 50, 100)
-"""Python's own (700, 10, 10) collects within every list and answer of thousands of objects, and walks everything
-that is known each time: half of the time that such an answer takes (benchmarks/README.md)."""
+"""With Python's own (700, 10, 10) every answer about thousands of objects causes collections that walk all
+that is known: half of the time that such an answer takes (benchmarks/README.md)."""
 
 
 def main() -> None:

@@ -168,7 +168,7 @@ class ScriptedAgent(AgentClient):
         if self.refused_clip is not None:
             raise NotItsClip(self.refused_clip)
 
-    async def coverage(self) -> Coverage:
+    async def coverage(self, since: str | None = None) -> Coverage:
         self._answer()
         return Coverage(
             as_of=self.clock.now,

@@ -27,11 +27,11 @@ SERVER_TIMEOUT_SECONDS = 300
 CLIENT_TIMEOUT_SECONDS = 330
 CONNECT_TIMEOUT_SECONDS = 10
 LIST_PAGE = 500
-"""Objects in one page of kopf's first list; all at once, five thousand need 50 MiB that are never given back."""
+"""Objects in one page of kopf's first list: memory for all of them at once would never be given back."""
 
 IDLE_SECONDS = 0.5
-"""How long kopf keeps a task, with the last event in it, for an object that nobody talks about: 5 s by itself, so
-that after a first list every object is held twice (benchmarks/README.md)."""
+"""How long kopf keeps a task for an object after its last event, with that event in it. With kopf's own 5 s
+every object is held twice after a first list (benchmarks/README.md)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
