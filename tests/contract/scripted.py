@@ -197,7 +197,7 @@ class ScriptedAgent(AgentClient):
             newest=newest or max(since, self.clock.now - timedelta(seconds=7)),
             arrived_at=self.clock.now,
             ended=False,
-            clock=Clock.STARTED_AT,
+            clock=Clock.STARTED_AT if path.run in dict(self.told_clocks()) else Clock.ARRIVAL,
         )
 
     def told_clocks(self) -> list[tuple[str, int]]:

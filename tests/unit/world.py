@@ -397,7 +397,7 @@ class World:
         if self.faults.agent == "away":
             raise AgentUnavailable("connection refused")
 
-    async def coverage(self) -> Coverage:
+    async def coverage(self, _since: str | None = None) -> Coverage:
         if self.faults.agent == "away":
             raise AgentUnavailable("connection refused")
         runs = tuple(run for r in self.records if (run := self._on_disk(r)) is not None)

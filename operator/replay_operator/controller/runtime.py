@@ -164,7 +164,7 @@ async def _operate(
     process.operator = operator
     async with _webhooks(settings, livekit, operator):
         await _until_first(
-            operator.queue.run(operator.reconcile, workers=settings.workers),
+            operator.queue.run(operator.reconcile, workers=settings.workers, postponed=operator.postponed),
             operator.poller.run(),
             operator.coverage.run(),
             operator.policy.run(),
