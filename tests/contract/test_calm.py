@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from replay_operator.controller.calm import LONGEST
 from replay_operator.controller.keys import Key, Kind
-from tests.builders import BUFFER_UID
+from tests.builders import BUFFER_UID, CAPTURE_UID
 from tests.contract.rig import Rig
 
 KEY = Key(Kind.BUFFER, BUFFER_UID)
@@ -46,7 +48,7 @@ async def test_a_run_that_falls_silent_is_looked_at_when_its_limit_is_reached(ri
     rig.clock.go_on(0.1)
     await rig.look()
     await rig.reconcile_buffer()
-    assert rig.buffer_reason == "Restarting"
+    assert rig.buffer_reason == "RunSilent"
 
 
 async def test_a_buffer_is_decided_about_all_the_same_from_time_to_time(rig: Rig) -> None:
@@ -130,3 +132,24 @@ async def test_a_wake_is_never_put_off(rig: Rig) -> None:
     assert postponed(rig) is not None
     rig.operator.queue.add(KEY)
     assert await rig.woken() == {KEY}
+
+
+async def test_a_wished_track_that_is_missing_is_looked_for_at_every_recheck(rig: Rig) -> None:
+    wish = {"identity": "alice", "video": "ScreenShare", "audio": "ScreenShareAudio"}
+    await recording(rig, source={"participant": wish})
+    await segments_come(rig, 6)
+    assert postponed(rig) is None
+
+
+async def test_a_flush_that_is_wanted_later_is_not_slept_through(rig: Rig) -> None:
+    await recording(rig)
+    flushes = rig.operator.flushes
+    flushes.ask(CAPTURE_UID, BUFFER_UID, rig.clock.now + timedelta(seconds=40))
+    assert await rig.woken() >= {KEY}
+    await rig.reconcile_buffer()
+    await segments_come(rig, 6)
+    assert postponed(rig) is None
+    flushes.drop(CAPTURE_UID)
+    await rig.reconcile_buffer()
+    await segments_come(rig, 6)
+    assert postponed(rig) is not None

@@ -61,6 +61,7 @@ class Operator:
     inbox: Inbox
     buffers: BufferReconciler
     calm: Calm
+    flushes: FlushBook
     captures: CaptureReconciler
     install: InstallReconciler
     policy: PolicyPublisher
@@ -270,6 +271,7 @@ def build_operator(
         inbox=inbox,
         buffers=buffers,
         calm=calm,
+        flushes=flushes,
         captures=captures,
         install=install,
         policy=policy,
