@@ -81,13 +81,13 @@ async def test_a_window_that_is_a_quarter_fuller_is_told_in_time(rig: Rig) -> No
     assert rig.buffer.status.window.seconds == 20
 
 
-async def test_a_clock_that_drifts_is_looked_at_at_once(rig: Rig) -> None:
+async def test_a_clock_that_has_jumped_is_looked_at_at_once(rig: Rig) -> None:
     await recording(rig)
     await segments_come(rig, 6)
     assert postponed(rig) is not None
     (runs,) = rig.agent.runs.values()
     for name, run in runs.items():
-        runs[name] = run.model_copy(update={"newest": run.arrived_at})
+        runs[name] = run.model_copy(update={"clock_shift_milliseconds": 600})
     await rig.look()
     assert postponed(rig) is None
 
