@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from replay_operator.api.agent import BufferCoverage, Coverage
+from replay_operator.api.model import lean
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
 from replay_operator.domain.observation import CoverageView
 
@@ -105,7 +106,7 @@ class CoverageWatch:
         self._on_answer()
 
     def _take(self, coverage: Coverage) -> frozenset[str]:
-        news = {buffer.path: buffer for buffer in coverage.buffers}
+        news = {buffer.path: lean(buffer) for buffer in coverage.buffers}
         gone = self._buffers.keys() - news.keys() if coverage.since is None else coverage.gone
         looked_at = [(path, news.get(path)) for path in (*news, *gone)]
         changed = {path for path, new in looked_at if _has_other_runs(new, self._buffers.get(path))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from replay_operator.api.model import lean
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 
@@ -59,7 +60,7 @@ class ObjectStore(Generic[T]):
             body["metadata"]["resourceVersion"]
         ):
             return old
-        new = self._model.model_validate(body)
+        new = lean(self._model.model_validate(body))
         if old is None:
             self._come.add(new.metadata.uid)
         if old is None or old.metadata.generation != new.metadata.generation:
