@@ -52,7 +52,12 @@ def changed_ids(old: Mapping[str, Egress], new: Mapping[str, Egress]) -> frozens
         old: Egresses by id.
         new: The same, later.
     """
-    return frozenset(id_ for id_ in old.keys() | new.keys() if old.get(id_) != new.get(id_))
+    return frozenset(
+        id_
+        for id_ in old.keys() | new.keys()
+        # Nearly all are the very same object (`LiveKitAdapter.list_active`): seen sooner than equality.
+        if (before := old.get(id_)) is not (after := new.get(id_)) and before != after
+    )
 
 
 def rest_seconds(took_seconds: float, *, gap_seconds: float, interval_seconds: float) -> float:
