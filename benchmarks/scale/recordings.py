@@ -93,7 +93,8 @@ class CoverageRecordings:
 
     def __init__(self) -> None:
         self._runs: dict[str, dict[str, RunCoverage]] = {}
-        self._told: dict[str, str] = {}
+        self._told: dict[str, tuple[int, str]] = {}
+        self._mark = 0
 
     def publish(self, run: LightRun) -> None:
         """Add the next segment of a run."""
@@ -105,16 +106,22 @@ class CoverageRecordings:
         if run.entries:
             self._tell(run, ended=True)
 
-    def coverage_json(self, *, epoch: int, seq: int) -> str:
+    def coverage_json(self, *, epoch: int, seq: int, since: str | None) -> str:
         """Give the body of `GET /v1/coverage`.
 
         Args:
             epoch: Of the policy in force.
             seq: Of the policy in force.
+            since: Mark of the answer that the asker holds.
         """
         as_of = datetime.now(UTC).isoformat()
-        buffers = ",".join(self._told.values())
-        return f'{{"asOf":"{as_of}","complete":true,"epoch":{epoch},"seq":{seq},"buffers":[{buffers}]}}'
+        after = int(since) if since else 0
+        buffers = ",".join(text for mark, text in self._told.values() if mark > after)
+        goes_on = f'"since":"{since}",' if since else ""
+        return (
+            f'{{"asOf":"{as_of}","complete":true,"epoch":{epoch},"seq":{seq},'
+            f'"mark":"{self._mark}",{goes_on}"buffers":[{buffers}]}}'
+        )
 
     def _tell(self, run: LightRun, *, ended: bool) -> None:
         oldest = ns_to_datetime(run.media_started_at_ns)
@@ -132,7 +139,8 @@ class CoverageRecordings:
             clock=Clock.STARTED_AT,
         )
         buffer = BufferCoverage(path=run.path.buffer, bytes=0, runs=tuple(runs.values()))
-        self._told[run.path.buffer] = buffer.model_dump_json(by_alias=True, exclude_none=True)
+        self._mark += 1
+        self._told[run.path.buffer] = (self._mark, buffer.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def _note(run: LightRun) -> None:

@@ -121,8 +121,8 @@ def idle(bed: Bed, plan: StagePlan) -> Idle:
 def restart(bed: Bed, plan: StagePlan) -> Restart:
     """End the operator, start another, and wait until it has been once through all buffers.
 
-    The queue takes keys in the order in which they came due. So when as many reconciles as there are buffers
-    have gone well after the view was whole, each buffer has had its turn.
+    A whole view ends with a list that puts every buffer into the queue. So when as many reconciles as there
+    are buffers have gone well after that, each buffer has had its turn.
 
     Args:
         bed: The processes.
@@ -132,13 +132,18 @@ def restart(bed: Bed, plan: StagePlan) -> Restart:
     stopped = bed.stop_operator()
     begun = time.monotonic()
     bed.start_operator()
-    # A candidate for the Lease is ready too. One that counts its buffers leads; it is ready when it sees all.
-    bed.wait_for(
-        "a whole view after the restart",
-        lambda: _recording(bed) >= plan.buffers and bed.is_ready(),
-        seconds=_START_SECONDS,
-    )
-    ready, before = time.monotonic() - begun, _reconciles(bed)
+    before = 0.0
+
+    def is_whole() -> bool:
+        # A candidate for the Lease is ready too; one that reconciles leads, and is ready when it sees all.
+        nonlocal before
+        done, ready = _reconciles(bed), bed.is_ready()
+        if not ready:
+            before = done
+        return done > 0 and ready
+
+    bed.wait_for("a whole view after the restart", is_whole, seconds=_START_SECONDS)
+    ready = time.monotonic() - begun
     bed.wait_for(
         "a whole round of reconciles",
         lambda: _reconciles(bed) >= before + plan.buffers,

@@ -28,8 +28,9 @@ async def serve_coverage(recordings: CoverageRecordings, *, port: int) -> web.Ap
     async def put_run(request: web.Request) -> web.Response:
         return web.Response(body=await request.read(), content_type="application/json")
 
-    async def get_coverage(_: web.Request) -> web.Response:
-        return web.Response(text=recordings.coverage_json(**in_force), content_type="application/json")
+    async def get_coverage(request: web.Request) -> web.Response:
+        said = recordings.coverage_json(**in_force, since=request.query.get("since"))
+        return web.Response(text=said, content_type="application/json")
 
     app = web.Application(client_max_size=_POLICY_LIMIT_BYTES)
     app.router.add_put("/v1/policy", put_policy)

@@ -107,7 +107,7 @@ class OperatorSettings(BaseSettings):
     ] = None
     lease: Annotated[str, Field(description="Name of the Lease that the leader holds.")] = "replay-operator"
 
-    workers: Annotated[int, Field(ge=1, description="Reconciles at once.")] = 16
+    workers: Annotated[int, Field(ge=1, description="Reconciles at once.")] = 64
 
     @model_validator(mode="after")
     def _signs_what_it_tells(self) -> Self:

@@ -107,6 +107,8 @@ class Rig:
     probe: CountingProbe
     agent: Agent
     client: Client
+    mark: str | None = None
+    followed: dict[str, Any] = field(default_factory=dict)
 
     async def start(self) -> None:
         await self.client.start_server()
@@ -131,8 +133,22 @@ class Rig:
         assert status == 200, answer
 
     async def coverage(self) -> dict[str, Any]:
+        """Ask for everything, and hold it against what somebody knows who asks only for changes."""
+        whole = await self.asked_coverage()
+        changes = await self.asked_coverage(since=self.mark)
+        if "since" not in changes:
+            self.followed.clear()
+        self.followed |= {buffer["path"]: buffer for buffer in changes["buffers"]}
+        for path in changes["gone"]:
+            self.followed.pop(path, None)
+        self.mark = changes["mark"]
+        assert self.followed == {buffer["path"]: buffer for buffer in whole["buffers"]}
+        return whole
+
+    async def asked_coverage(self, since: str | None = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with self.client.get("/v1/coverage", headers=headers) as answer:
+        query = {"since": since} if since else {}
+        async with self.client.get("/v1/coverage", params=query, headers=headers) as answer:
             assert answer.status == 200
             body: dict[str, Any] = await answer.json()
             return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from replay_operator.api.meta import ObjectMeta
@@ -68,11 +69,11 @@ class FakeCluster(KubernetesGateway):
         self._called("get", type_, name)
         return copy.deepcopy(self._objects.get((type_.plural, namespace, name)))
 
-    async def list(
+    async def pages(
         self, type_: ResourceType, namespace: str, *, labels: str | None = None
-    ) -> tuple[Json, ...]:
+    ) -> AsyncIterator[tuple[Json, ...]]:
         self._called("list", type_, labels or "")
-        return tuple(
+        yield tuple(
             copy.deepcopy(body)
             for (plural, where, _), body in self._objects.items()
             if (plural, where) == (type_.plural, namespace)

@@ -171,7 +171,7 @@ class ScriptedAgent(AgentClient):
         if self.refused_clip is not None:
             raise NotItsClip(self.refused_clip)
 
-    async def coverage(self) -> Coverage:
+    async def coverage(self, since: str | None = None) -> Coverage:
         self._answer()
         return Coverage(
             as_of=self.clock.now,
@@ -200,7 +200,7 @@ class ScriptedAgent(AgentClient):
             newest=newest or max(since, self.clock.now - timedelta(seconds=7)),
             arrived_at=self.clock.now,
             ended=False,
-            clock=Clock.STARTED_AT,
+            clock=Clock.STARTED_AT if path.run in dict(self.told_clocks()) else Clock.ARRIVAL,
         )
 
     def told_clocks(self) -> list[tuple[str, int]]:

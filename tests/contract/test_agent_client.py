@@ -37,7 +37,7 @@ class Answering:
 async def agent(tmp_path: Path) -> AsyncIterator[Answering]:
     async def handle(request: web.Request) -> web.Response:
         await request.read()
-        answering.asked.append((request.method, request.path, request.headers["Authorization"]))
+        answering.asked.append((request.method, request.path_qs, request.headers["Authorization"]))
         return web.Response(status=answering.status, text=answering.body)
 
     app = web.Application()
@@ -88,6 +88,13 @@ async def test_a_clip_that_the_agent_will_not_delete_is_no_agent_that_is_away(ag
 async def test_coverage_is_read(agent: Answering) -> None:
     agent.body = COVERAGE
     assert (await agent.client.coverage()).complete
+
+
+async def test_changes_are_asked_for_by_the_mark_of_the_last_answer(agent: Answering) -> None:
+    agent.body = COVERAGE
+    await agent.client.coverage()
+    await agent.client.coverage("ab&cd.7")
+    assert [path for _, path, _ in agent.asked] == ["/v1/coverage", "/v1/coverage?since=ab%26cd.7"]
 
 
 async def test_a_rotated_token_is_in_force_at_the_next_request(agent: Answering) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -129,16 +129,17 @@ async def test_before_livekit_has_answered_the_fleet_is_left_as_it_is(rig: Rig) 
 
 def while_lists_are_made(rig: Rig, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
     """Let something happen after the buffers have been listed and before the captures are."""
-    asked = rig.cluster.list
+    asked = rig.cluster.pages
 
     async def listed(
         type_: ResourceType, namespace: str, *, labels: str | None = None
-    ) -> tuple[dict[str, Any], ...]:
+    ) -> AsyncIterator[tuple[dict[str, Any], ...]]:
         if type_ == CAPTURES:
             happens()
-        return await asked(type_, namespace, labels=labels)
+        async for page in asked(type_, namespace, labels=labels):
+            yield page
 
-    monkeypatch.setattr(rig.cluster, "list", listed)
+    monkeypatch.setattr(rig.cluster, "pages", listed)
 
 
 async def test_a_buffer_that_appears_while_the_lists_are_made_is_kept(

@@ -62,14 +62,6 @@ async def test_a_crash_between_start_and_status_leads_to_adoption(rig: Rig) -> N
     assert new.buffer.status.egress.id == "EG_1"
 
 
-async def test_a_new_process_tells_the_runs_clock_again_because_it_cannot_know(rig: Rig) -> None:
-    old = await recording(rig)
-    told = old.agent.told_clocks()
-    new = old.restarted()
-    await new.seconds_pass(1)
-    assert new.agent.told_clocks() == [*told, *told]
-
-
 @pytest.mark.parametrize("died_in", ["resolved", "pinned", "job made", "cutting", "job ended"])
 async def test_a_capture_goes_on_after_a_crash_in_any_phase(rig: Rig, died_in: str) -> None:
     old = await recording(rig)
@@ -123,3 +115,25 @@ async def test_a_new_process_knows_the_jobs_by_its_own_list_before_it_decides(ri
     calls = len(new.cluster.calls)
     await new.reconcile_capture()
     assert len(new.cluster.calls) == calls
+
+
+async def test_a_restart_tells_no_run_its_clock_again_that_the_agent_knows(rig: Rig) -> None:
+    old = await recording(rig)
+    told = len(old.agent.run_files)
+    new = old.restarted()
+    for _ in range(3):
+        await new.seconds_pass(5)
+    assert len(new.agent.run_files) == told
+
+
+async def test_a_new_process_tells_a_clock_that_the_one_before_it_could_not(rig: Rig) -> None:
+    rig.user_creates_buffer()
+    await rig.look()
+    await rig.reconcile_buffer()
+    rig.livekit.frames_flow()
+    rig.clock.go_on(13)
+    rig.segments_arrive()
+    new = rig.restarted()
+    await new.look()
+    await new.reconcile_buffer()
+    assert len(new.agent.told_clocks()) == 1

@@ -11,7 +11,13 @@ import pytest
 
 from replay_operator.domain.egress import EgressState
 from replay_operator.livekit.errors import LiveKitRefused, LiveKitUnreachable
-from replay_operator.livekit.poller import SnapshotPoller, backoff_seconds, changed_ids, wait_for_event
+from replay_operator.livekit.poller import (
+    SnapshotPoller,
+    backoff_seconds,
+    changed_ids,
+    rest_seconds,
+    wait_for_event,
+)
 from tests.livekit.scripted import START_OF_TIME, HandTime, ScriptedLiveKit, an_egress
 
 pytestmark = pytest.mark.timeout(20)
@@ -281,3 +287,18 @@ async def test_a_wait_ends_without_its_event_when_its_time_is_over() -> None:
     event = asyncio.Event()
     await wait_for_event(event, 0.01)
     assert not event.is_set()
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.0, 0.5), (0.02, 0.5), (0.2, 1.8), (3.0, 5.0), (-7.0, 0.5)])
+def test_a_list_that_takes_long_is_followed_by_a_long_rest_within_the_interval(
+    took: float, rest: float
+) -> None:
+    assert rest_seconds(took, gap_seconds=0.5, interval_seconds=5.0) == pytest.approx(rest)
+
+
+async def test_starts_that_ask_for_lists_all_the_time_leave_time_between_slow_ones(stage: Stage) -> None:
+    await stage.livekit.until_asked()
+    stage.time.go_on(0.3)
+    stage.livekit.answer(an_egress("EG_1"))
+    stage.poller.poke()
+    assert await stage.time.until_waiting() == pytest.approx(2.7)

@@ -16,6 +16,7 @@ from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.assembly import CONFLICT_SECONDS
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
+from replay_operator.controller.calm import Calm
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
@@ -62,6 +63,7 @@ class SimulatedOperator:
         self.busy = False
         self.delays: list[float | None] = []  # what each reconcile of a buffer that exists has answered
         self._due: float | None = None
+        self._is_recheck = False
         self._failures = 0
         self._next = {"list": 0.0, "coverage": 0.0, "fleet": 0.0, "sweep": 0.0}
         self._build()
@@ -87,6 +89,7 @@ class SimulatedOperator:
             on_change=lambda _: self.wake(),
             on_answer=lambda: None,
         )
+        self.calm = Calm(self.coverage, world.time.now)
         self.rooms = RoomLookup(world.livekit, world.time.now)
         self.reconciler = BufferReconciler(
             settings=BufferSettings(NAMESPACE, "replay-buffers", ROOT, SEGMENT_SECONDS, MAX_RUN_AGE),
@@ -101,6 +104,7 @@ class SimulatedOperator:
             flushes=FlushBook(lambda _: self.wake()),
             coverage=self.coverage,
             writer=StatusWriter(gateway, self.buffers, ObjectStore(ReplayCapture), world.time.now),
+            calm=self.calm,
             is_listed=lambda: True,
             clock=world.time.now,
         )
@@ -140,7 +144,17 @@ class SimulatedOperator:
         if BUFFER_UID in self.book.buffers_of(egress_ids):
             self.wake()
 
-    def wake(self, delay: float = 0.0) -> None:
+    def wake(self) -> None:
+        """Reconcile as soon as possible, as the queue does with a key that is added."""
+        self._is_recheck = False
+        self._plan(0.0)
+
+    def _look_again(self, delay: float) -> None:
+        """Reconcile later, unless it turns out to be too early then."""
+        self._is_recheck = self._is_recheck or self._due is None
+        self._plan(max(delay, 0.01))  # a look at the very instant of a limit would repeat for ever
+
+    def _plan(self, delay: float) -> None:
         due = self.world.time.seconds + delay
         self._due = due if self._due is None else min(due, self._due)
         self.world.time.after(self._due - self.world.time.seconds, self._reconcile_if_due)
@@ -149,6 +163,11 @@ class SimulatedOperator:
         if self.crashed or self.busy or self._due is None or self._due > self.world.time.seconds:
             return
         self._due = None
+        later = self.calm.seconds(BUFFER_UID) if self._is_recheck else None
+        self._is_recheck = False
+        if later is not None:
+            self._look_again(later)
+            return
         self.busy = True
         try:
             self._reconcile()
@@ -157,7 +176,7 @@ class SimulatedOperator:
         finally:
             self.busy = False
         if self._due is not None:
-            self.wake(max(0.0, self._due - self.world.time.seconds))
+            self._plan(max(0.0, self._due - self.world.time.seconds))
 
     def _reconcile(self) -> None:
         there = self.buffers.get(BUFFER_UID) is not None
@@ -173,7 +192,7 @@ class SimulatedOperator:
             if there:
                 self.delays.append(delay)
         if delay is not None:
-            self.wake(max(delay, 0.01))  # a look at the very instant of a limit would repeat for ever
+            self._look_again(delay)
 
     def _step(self) -> None:
         """Do what the endless loops do: ask LiveKit, the agent and the workers in turn."""

@@ -19,11 +19,28 @@ class SayingAgent(ScriptedAgent):
 
     complete = True
     said: tuple[BufferCoverage, ...] = ()
+    mark: str | None = None
+    since: str | None = None
+    gone: tuple[str, ...] = ()
 
-    async def coverage(self) -> Coverage:
+    def __init__(self, clock: HandClock) -> None:
+        super().__init__(clock)
+        self.asked_since: list[str | None] = []
+
+    async def coverage(self, since: str | None = None) -> Coverage:
+        self.asked_since.append(since)
         if self.away:
             raise AgentUnavailable("away")
-        return Coverage(as_of=NOW, complete=self.complete, epoch=1, seq=1, buffers=self.said)
+        return Coverage(
+            as_of=NOW,
+            complete=self.complete,
+            epoch=1,
+            seq=1,
+            mark=self.mark,
+            since=self.since,
+            buffers=self.said,
+            gone=self.gone,
+        )
 
     def says(self, **runs_by_path: tuple[RunCoverage, ...]) -> None:
         self.said = tuple(
@@ -158,3 +175,70 @@ async def test_scans_that_never_finish_are_no_sign_of_life(post: Post) -> None:
     post.clock.go_on(PATIENCE.total_seconds() + 1)
     await post.watch.refresh()
     assert post.watch.of("team/a").given_up
+
+
+async def test_changes_are_taken_over_what_was_known(post: Post) -> None:
+    post.agent.mark = "m1"
+    post.agent.says(a=(run_coverage("r1"),), b=(run_coverage("r2"),), c=(run_coverage("r3"),))
+    await post.watch.refresh()
+    post.changes.clear()
+    post.agent.since, post.agent.mark, post.agent.gone = "m1", "m2", ("team/c", "team/never-heard-of")
+    post.agent.says(b=(run_coverage("r2", ended=True),), d=(run_coverage("r4"),))
+    await post.watch.refresh()
+    known = {path: list(post.watch.of(f"team/{path}").runs) for path in "abcd"}
+    assert known == {"a": ["r1"], "b": ["r2"], "c": [], "d": ["r4"]}
+    assert post.watch.of("team/b").runs["r2"].ended
+    assert post.changes == [frozenset({"team/b", "team/c", "team/d"})]
+    assert post.agent.asked_since == [None, "m1"]
+
+
+async def test_a_lost_answer_is_asked_for_again_from_the_last_one_that_came(post: Post) -> None:
+    post.agent.mark = "m1"
+    await post.watch.refresh()
+    post.agent.away = True
+    await post.watch.refresh()
+    post.agent.away = False
+    await post.watch.refresh()
+    assert post.agent.asked_since == [None, "m1", "m1"]
+
+
+async def test_a_whole_answer_of_a_new_agent_replaces_everything(post: Post) -> None:
+    post.agent.mark = "m1"
+    post.agent.says(a=(run_coverage("r1"),), b=(run_coverage("r2"),))
+    await post.watch.refresh()
+    post.agent.mark = "n1"
+    post.agent.says(b=(run_coverage("r2"),))
+    post.changes.clear()
+    await post.watch.refresh()
+    assert post.watch.of("team/a").runs == {}
+    assert post.changes == [frozenset({"team/a"})]
+    await post.watch.refresh()
+    assert post.agent.asked_since == [None, "m1", "n1"]
+
+
+async def test_changes_to_something_else_than_what_is_held_are_dropped_and_the_whole_is_asked_for(
+    post: Post,
+) -> None:
+    post.agent.mark = "m1"
+    post.agent.says(a=(run_coverage("r1"),))
+    await post.watch.refresh()
+    post.agent.since, post.agent.mark = "m0", "m2"
+    post.agent.says(a=())
+    await post.watch.refresh()
+    assert post.watch.of("team/a").runs.keys() == {"r1"}
+    assert post.answers == 1
+    post.agent.since = None
+    await post.watch.refresh()
+    assert post.watch.of("team/a").runs == {}
+    assert post.agent.asked_since == [None, "m1", None]
+
+
+async def test_buffers_that_changes_do_not_name_are_woken_too_when_the_scan_is_complete(post: Post) -> None:
+    post.agent.complete, post.agent.mark = False, "m1"
+    post.agent.says(a=(run_coverage("r1"),))
+    await post.watch.refresh()
+    post.changes.clear()
+    post.agent.complete, post.agent.since, post.agent.mark = True, "m1", "m2"
+    post.agent.says()
+    await post.watch.refresh()
+    assert post.changes == [frozenset({"team/a"})]

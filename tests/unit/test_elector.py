@@ -101,6 +101,30 @@ def test_a_leader_that_cannot_renew_stops_at_its_deadline_and_not_before(
     assert held_at + 7.9 < lost_at <= held_at + TIMINGS.renew_deadline_seconds
 
 
+def test_a_process_whose_operator_hangs_lets_the_lease_run_out_and_others_lead(loop: VirtualTime) -> None:
+    lease, hangs = StoredLease(), False
+    line = Line(lease, cycle([CLEAR]).__next__)
+    leader = Elector(
+        line, pod_name="pod", utc_now=lambda: NOON, monotonic=loop.time, may_renew=lambda: not hangs
+    )
+    other = elector(lease, loop)
+
+    async def story() -> bool:
+        nonlocal hangs
+        await leader.acquire()
+        holding = asyncio.ensure_future(leader.hold())
+        await asyncio.sleep(60)
+        assert leader.is_leading
+        hangs = True
+        with pytest.raises(LeadershipLost):
+            await holding
+        await other.acquire()
+        return leader.is_leading
+
+    assert finished(loop, story()) is False
+    assert other.is_leading
+
+
 def test_the_deadline_counts_from_before_the_request_because_others_see_it_before_the_answer_is_here(
     loop: VirtualTime,
 ) -> None:

@@ -220,3 +220,62 @@ async def until(condition: Callable[[], bool]) -> None:
             if condition():
                 return
             await asyncio.sleep(0.001)
+
+
+async def test_a_recheck_that_has_become_too_early_is_put_off_and_an_added_key_never_is() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    seen: list[str] = []
+    asked: list[str] = []
+    done = asyncio.Event()
+
+    async def reconcile(key: str) -> float | None:
+        seen.append(key)
+        if key == "added" and seen.count(key) == 2:
+            done.set()
+        return 0.0 if seen.count(key) == 1 else None
+
+    def postponed(key: str) -> float | None:
+        asked.append(key)
+        if key == "added" and asked.count(key) == 2:
+            queue.add("added")
+            return 3600.0
+        return 0.01 if key == "added" else 3600.0
+
+    queue.add("calm")
+    queue.add("added")
+    task = asyncio.create_task(queue.run(reconcile, workers=1, postponed=postponed))
+    try:
+        await asyncio.wait_for(done.wait(), 5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert seen == ["calm", "added", "added"]
+    assert asked.count("calm") == 1
+    assert asked.count("added") == 2, "the key was added after that, and ran without a question"
+
+
+async def test_a_key_that_is_added_while_its_recheck_is_overdue_runs_without_a_question() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    runs = 0
+    twice = asyncio.Event()
+
+    async def reconcile(key: str) -> float | None:
+        nonlocal runs
+        if key == "other":
+            queue.add("a")  # its recheck has been due since before this, and has not run yet
+            return None
+        runs += 1
+        if runs == 2:
+            twice.set()
+            return None
+        queue.add("other", urgent=True)
+        return 0.0
+
+    queue.add("a")
+    task = asyncio.create_task(queue.run(reconcile, workers=1, postponed=lambda _: 3600.0))
+    try:
+        await asyncio.wait_for(twice.wait(), 5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert runs == 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.cluster.gateway import ClusterUnreachable
 from replay_operator.controller.store import ObjectStore
 from tests.builders import BUFFER_UID, buffer_body
 
@@ -17,6 +19,12 @@ def version(number: int, **parts: Any) -> dict[str, Any]:
     body = buffer_body(**parts)
     body["metadata"]["resourceVersion"] = str(number)
     return body
+
+
+async def pages(*bodies: dict[str, Any]) -> AsyncIterator[tuple[dict[str, Any], ...]]:
+    """A list of which each page holds one object."""
+    for body in bodies:
+        yield (body,)
 
 
 @pytest.fixture
@@ -66,36 +74,38 @@ def test_forgetting_what_is_not_known_is_no_fault(store: ObjectStore[ReplayBuffe
     assert len(store) == 0
 
 
-def test_a_complete_list_tells_what_has_gone_and_brings_what_is_new(store: ObjectStore[ReplayBuffer]) -> None:
-    store.replace_all((version(10),))
-    assert store.replace_all((version(12, name="other", uid=OTHER_UID),)) == {BUFFER_UID}
+async def test_a_complete_list_tells_what_has_gone_and_brings_what_is_new(
+    store: ObjectStore[ReplayBuffer],
+) -> None:
+    await store.replace_all(pages(version(10)))
+    assert await store.replace_all(pages(version(12, name="other", uid=OTHER_UID))) == {BUFFER_UID}
     assert [known.metadata.uid for known in store] == [OTHER_UID]
 
 
-def test_what_the_watch_has_told_since_the_last_list_is_kept_until_the_next_one(
+async def test_what_the_watch_has_told_since_the_last_list_is_kept_until_the_next_one(
     store: ObjectStore[ReplayBuffer],
 ) -> None:
-    store.replace_all(())
+    await store.replace_all(pages())
     store.put(version(10))
-    assert store.replace_all(()) == frozenset(), "the list may be older"
+    assert await store.replace_all(pages()) == frozenset(), "the list may be older"
     assert store.get(BUFFER_UID) is not None
-    assert store.replace_all(()) == {BUFFER_UID}
+    assert await store.replace_all(pages()) == {BUFFER_UID}
 
 
-def test_a_list_does_not_bring_back_what_the_watch_has_told_to_be_deleted(
+async def test_a_list_does_not_bring_back_what_the_watch_has_told_to_be_deleted(
     store: ObjectStore[ReplayBuffer],
 ) -> None:
-    store.replace_all((version(10),))
+    await store.replace_all(pages(version(10)))
     store.drop(BUFFER_UID)
-    assert store.replace_all((version(10),)) == frozenset()
+    assert await store.replace_all(pages(version(10))) == frozenset()
     assert len(store) == 0
 
 
-def test_a_list_that_is_older_than_our_own_write_does_not_bring_the_old_status_back(
+async def test_a_list_that_is_older_than_our_own_write_does_not_bring_the_old_status_back(
     store: ObjectStore[ReplayBuffer],
 ) -> None:
     store.put(version(11, windowSeconds=60))
-    assert store.replace_all((version(10, windowSeconds=600),)) == frozenset()
+    assert await store.replace_all(pages(version(10, windowSeconds=600))) == frozenset()
     assert [known.spec.window_seconds for known in store] == [60]
 
 
@@ -117,10 +127,10 @@ class Seconds:
         return self.now
 
 
-def test_a_watch_owes_what_a_list_has_brought_until_it_brings_it_or_something_newer() -> None:
+async def test_a_watch_owes_what_a_list_has_brought_until_it_brings_it_or_something_newer() -> None:
     seconds = Seconds()
     store = ObjectStore(ReplayBuffer, seconds)
-    store.replace_all((version(10), version(11, name="other", uid=OTHER_UID)))
+    await store.replace_all(pages(version(10), version(11, name="other", uid=OTHER_UID)))
     seconds.now += 5
     assert store.watch_late_seconds == 5
     store.heard(version(9))
@@ -144,20 +154,60 @@ def test_a_watch_owes_our_own_writes_since_the_first_that_it_has_not_told() -> N
     assert store.watch_late_seconds == 0
 
 
-def test_a_watch_owes_nothing_of_what_has_gone() -> None:
+async def test_a_watch_owes_nothing_of_what_has_gone() -> None:
     seconds = Seconds()
     store = ObjectStore(ReplayBuffer, seconds)
-    store.replace_all((version(10), version(11, name="other", uid=OTHER_UID)))
+    await store.replace_all(pages(version(10), version(11, name="other", uid=OTHER_UID)))
     seconds.now += 5
     store.drop(BUFFER_UID)
-    store.replace_all(())
+    await store.replace_all(pages())
     assert store.watch_late_seconds == 0
 
 
-def test_a_watch_that_tells_first_owes_nothing() -> None:
+async def test_a_watch_that_tells_first_owes_nothing() -> None:
     seconds = Seconds()
     store = ObjectStore(ReplayBuffer, seconds)
     store.heard(version(10))
-    store.replace_all((version(10),))
+    await store.replace_all(pages(version(10)))
     seconds.now += 5
     assert store.watch_late_seconds == 0
+
+
+async def test_a_list_that_breaks_off_shows_nothing_to_be_gone(store: ObjectStore[ReplayBuffer]) -> None:
+    await store.replace_all(pages(version(10)))
+
+    async def broken() -> AsyncIterator[tuple[dict[str, Any], ...]]:
+        yield (version(12, name="other", uid=OTHER_UID),)
+        raise ClusterUnreachable(0, "away")
+
+    with pytest.raises(ClusterUnreachable):
+        await store.replace_all(broken())
+    assert {known.metadata.uid for known in store} == {BUFFER_UID, OTHER_UID}
+
+
+async def test_what_is_deleted_between_two_pages_does_not_come_back(store: ObjectStore[ReplayBuffer]) -> None:
+    async def meanwhile() -> AsyncIterator[tuple[dict[str, Any], ...]]:
+        yield (version(10),)
+        store.drop(BUFFER_UID)
+        yield (version(10),)
+
+    await store.replace_all(meanwhile())
+    assert len(store) == 0
+
+
+async def test_every_change_is_counted_and_what_changes_nothing_is_not(
+    store: ObjectStore[ReplayBuffer],
+) -> None:
+    counts = [store.changes]
+    for step in (version(10), version(11, windowSeconds=60), None):
+        store.put(step) if step else store.drop(BUFFER_UID)
+        counts.append(store.changes)
+    assert counts == sorted(set(counts)), "a new object, a new version, a deletion"
+    store.put(version(12))
+    before = store.changes
+    store.put(version(12))
+    store.put(version(11))
+    await store.replace_all(pages(version(12)))
+    assert store.changes == before
+    await store.replace_all(pages())
+    assert store.changes > before, "a deletion that no watch has told"

@@ -126,12 +126,12 @@ async def test_a_queue_whose_workers_all_hang_is_told(
     assert await metric(url, "replay_operator_queue_still_seconds") == leader.still_seconds
 
 
-async def test_a_watch_that_owes_for_long_what_a_list_has_shown_is_told(
+async def test_a_watch_that_owes_for_long_what_is_known_from_elsewhere_is_told(
     health: ProcessHealth, leader: Leader, url: str
 ) -> None:
     health.works_with(leader.operator())
     body: dict[str, Any] = buffer_body()
-    leader.buffers.replace_all((body,))
+    leader.buffers.put(body)
     health._beat = leader.now = leader.now + process_health.WATCH_WITHIN_SECONDS + 1
     status, said = await get(f"{url}/healthz")
     assert (status, "watch" in said) == (503, True)

@@ -133,13 +133,13 @@ def test_the_stand_in_agent_tells_what_the_protocol_asks_for() -> None:
     run = LightRun(RunPath(NAMESPACE, "uid", "run"), 10, int(NOW.timestamp()) * 10**9)
     recordings.publish(run)
     recordings.publish(run)
-    told = Coverage.model_validate_json(recordings.coverage_json(epoch=3, seq=4))
+    told = Coverage.model_validate_json(recordings.coverage_json(epoch=3, seq=4, since=None))
     (buffer,) = told.buffers
     assert (told.complete, told.epoch, told.seq, buffer.path) == (True, 3, 4, f"{NAMESPACE}/uid")
     assert (buffer.runs[0].last_index, buffer.runs[0].newest) == (1, NOW + timedelta(seconds=20))
     assert not buffer.runs[0].ended
     recordings.end(run)
-    told = Coverage.model_validate_json(recordings.coverage_json(epoch=3, seq=4))
+    told = Coverage.model_validate_json(recordings.coverage_json(epoch=3, seq=4, since=None))
     assert told.buffers[0].runs[0].ended
 
 

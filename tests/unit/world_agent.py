@@ -26,7 +26,7 @@ class SimulatedAgent:
     async def put_run(self, path: RunPath, run: RunFile) -> None:
         self._reach()
 
-    async def coverage(self) -> Coverage:
+    async def coverage(self, _since: str | None = None) -> Coverage:
         self._reach()
         runs = tuple(run for r in self._fleet.records if (run := self._on_disk(r)) is not None)
         return Coverage(

@@ -8,7 +8,7 @@ import time
 
 from replay_operator.agent.clips import ClipArchive
 from replay_operator.agent.clock import AgentClock
-from replay_operator.agent.coverage import coverage, stored_bytes
+from replay_operator.agent.coverage import CoverageBook, stored_bytes
 from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.metrics import AgentMetrics
 from replay_operator.agent.ownership import VolumeLock
@@ -44,6 +44,7 @@ class Agent:
         self._lock = VolumeLock(settings.volume)
         self._tokens = TokenFiles(settings.token_directory)
         self._metrics = AgentMetrics()
+        self._coverage = CoverageBook()
         self._book = PolicyBook(settings.volume, self._files, clock)
         self._scanner = Scanner(
             volume=self._volume,
@@ -166,9 +167,16 @@ class Agent:
         """
         await self._files.run(self._archive.delete, wanted)
 
-    def coverage(self) -> Coverage:
-        """Describe what lies on the volume."""
-        return coverage(self._scanner.state, scanned_at=self._scanner.scanned_at, policy=self.ack)
+    def coverage(self, since: str | None = None) -> Coverage:
+        """Describe what lies on the volume, or what has changed there.
+
+        Args:
+            since: Mark of the answer that the asker holds, None when it holds none.
+        """
+        scanner = self._scanner
+        return self._coverage.coverage(
+            scanner.state, scanned_at=scanner.scanned_at, policy=self.ack, since=since
+        )
 
     async def why_not_ready(self) -> str | None:
         """Give the reason why this agent should get no requests, None when it is ready."""

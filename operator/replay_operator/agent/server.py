@@ -107,9 +107,9 @@ async def _delete_clip(request: web.Request) -> web.Response:
 
 
 async def _get_coverage(request: web.Request) -> web.Response:
+    coverage = request.app[_AGENT].coverage(request.query.get("since"))
     return web.Response(
-        text=request.app[_AGENT].coverage().model_dump_json(by_alias=True, exclude_none=True),
-        content_type="application/json",
+        text=coverage.model_dump_json(by_alias=True, exclude_none=True), content_type="application/json"
     )
 
 

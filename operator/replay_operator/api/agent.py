@@ -3,7 +3,8 @@
 `PUT /v1/policy`  body Policy, answer PolicyAck; 409 with a PolicyAck when a newer one is in force.
 `PUT /v1/runs/<namespace>/<buffer uid>/<run>`  body RunFile; makes the run's directory and its `run.json`.
 `POST /v1/clips/delete`  body ClipDeletion; 200 when the clip is gone, 409 when it is not this capture's.
-`GET /v1/coverage`  answer Coverage, for all buffers at once.
+`GET /v1/coverage[?since=<mark>]`  answer Coverage, for all buffers at once; with the mark of an earlier
+answer only what has changed since, unless the agent does not know that mark any more.
 """
 
 from __future__ import annotations
@@ -119,10 +120,18 @@ class BufferCoverage(ApiModel):
 
 
 class Coverage(ApiModel):
-    """What lies on the buffer volume. `complete` is false until the first scan has seen everything."""
+    """What lies on the buffer volume. `complete` is false until the first scan has seen everything.
+
+    `mark` names this answer. `since` is the mark of the answer that this one goes on from: `buffers` are then
+    those that have changed or come, each of them whole, and `gone` the paths of those that are no longer
+    there. Without `since`, `buffers` are all there are.
+    """
 
     as_of: AwareDatetime
     complete: bool
     epoch: int
     seq: int
+    mark: str | None = None
+    since: str | None = None
     buffers: tuple[BufferCoverage, ...] = ()
+    gone: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +86,32 @@ class KubernetesGateway:
     async def list(
         self, type_: ResourceType, namespace: str, *, labels: str | None = None
     ) -> tuple[Json, ...]:
-        """Read all objects of a type, page by page.
+        """Read all objects of a type.
 
         Args:
             type_: What to list.
             namespace: Where.
             labels: Label selector.
         """
-        items: list[Json] = []
+        return tuple([item async for page in self.pages(type_, namespace, labels=labels) for item in page])
+
+    async def pages(
+        self, type_: ResourceType, namespace: str, *, labels: str | None = None
+    ) -> AsyncIterator[tuple[Json, ...]]:
+        """Read all objects of a type page by page, for callers who keep less of an object than there is.
+
+        Args:
+            type_: What to list.
+            namespace: Where.
+            labels: Label selector.
+        """
         query = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
         while True:
             page = await self._request("GET", type_.path(namespace), query=query) or {}
-            items += page.get("items", [])
+            yield tuple(page.get("items", []))
             token = page.get("metadata", {}).get("continue")
             if not token:
-                return tuple(items)
+                return
             query["continue"] = token
 
     async def exists(self, type_: ResourceType, namespace: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -58,12 +59,23 @@ class AgentClient:
         if refusal is not None:
             raise NotItsClip(refusal)
 
-    async def coverage(self) -> Coverage:
-        """Ask what lies on the volume."""
-        return _read(Coverage, await self._call("GET", "/v1/coverage"))
+    async def coverage(self, since: str | None = None) -> Coverage:
+        """Ask what lies on the volume.
+
+        Args:
+            since: Mark of the last answer, to hear only of what has changed; None: of everything.
+        """
+        query = {"since": since} if since else {}
+        return _read(Coverage, await self._call("GET", "/v1/coverage", query=query))
 
     async def _call(
-        self, method: str, path: str, body: ApiModel | None = None, *, refusal_is_answer: int = 0
+        self,
+        method: str,
+        path: str,
+        body: ApiModel | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        refusal_is_answer: int = 0,
     ) -> bytes:
         try:
             async with aiofiles.open(self._token_file, encoding="utf-8") as file:
@@ -71,6 +83,7 @@ class AgentClient:
             async with self._session.request(
                 method,
                 self._url + path,
+                params=query,
                 data=body.model_dump_json(by_alias=True, exclude_none=True) if body else None,
                 headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT.total_seconds()),

@@ -13,6 +13,7 @@ from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
+from replay_operator.controller.calm import Calm
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
@@ -60,6 +61,8 @@ class Operator:
     queue: KeyedQueue[Key]
     inbox: Inbox
     buffers: BufferReconciler
+    calm: Calm
+    flushes: FlushBook
     captures: CaptureReconciler
     install: InstallReconciler
     policy: PolicyPublisher
@@ -82,6 +85,10 @@ class Operator:
             self.poller.poke()
         if hint.worker_suspected_dead:
             self.fleet.poke()
+
+    def postponed(self, key: Key) -> float | None:
+        """Give by how many seconds a re-check that is due has become too early, or None."""
+        return self.calm.seconds(key.uid) if key.kind is Kind.BUFFER else None
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one object, counted and timed; a deposed leader does nothing more."""
@@ -181,6 +188,7 @@ def build_operator(
         wake=queue_captures,
         metrics=metrics,
     )
+    calm = Calm(coverage, clock)
     install = InstallReconciler(
         settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
@@ -223,6 +231,7 @@ def build_operator(
         ),
         writer=writer,
         flushes=flushes,
+        calm=calm,
         is_listed=install.is_listed,
         clock=clock,
     )
@@ -270,6 +279,8 @@ def build_operator(
         queue=queue,
         inbox=inbox,
         buffers=buffers,
+        calm=calm,
+        flushes=flushes,
         captures=captures,
         install=install,
         policy=policy,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
+from replay_operator.controller.calm import Calm
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
@@ -76,6 +77,7 @@ class BufferReconciler:
         admission: AdmissionBook,
         flushes: FlushBook,
         writer: StatusWriter,
+        calm: Calm,
         is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
@@ -100,6 +102,7 @@ class BufferReconciler:
         self._admission = admission
         self._flushes = flushes
         self._writer = writer
+        self._calm = calm
         self._is_listed = is_listed
         self._clock = clock
         self._breaker = Breaker()
@@ -114,6 +117,7 @@ class BufferReconciler:
         Returns:
             Seconds until it must be looked at again, or None.
         """
+        self._calm.forget(uid)  # whatever comes in between, the next look is a real one
         buffer = self._buffers.get(uid)
         if buffer is None:
             # Before the first list "not there" means "not heard of yet": stopping would lose a recording.
@@ -131,7 +135,9 @@ class BufferReconciler:
         if acted.state not in _LAST_RUN_MATTERS:
             self._records.forget(uid)
         await self._write(buffer, acted, seen)
-        told = await self._runs.tell_clock(buffer, acted.current, seen.segment_seconds)
+        told = await self._runs.tell_clock(buffer, acted.current, seen)
+        if told:
+            self._calm.note(buffer, acted, seen)
         return self._delay(acted, told=told)
 
     def _delay(self, decision: Decision, *, told: bool) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from replay_operator.api.agent import BufferCoverage, Coverage
+from replay_operator.api.model import lean
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
 from replay_operator.domain.observation import CoverageView
 
@@ -64,6 +65,7 @@ class CoverageWatch:
         self._known_at: datetime | None = None
         self._as_of: datetime | None = None
         self._complete = False
+        self._mark: str | None = None
 
     def of(self, path: str) -> CoverageView:
         """Give what lies on disk of one buffer.
@@ -89,9 +91,14 @@ class CoverageWatch:
     async def refresh(self) -> None:
         """Ask once. An agent that is away leaves the old word, which grows too old by itself."""
         try:
-            coverage = await self._agent.coverage()
+            # The mark stays when an answer is lost: the next one then tells of both.
+            coverage = await self._agent.coverage(self._mark)
         except AgentUnavailable as error:
             log.warning("no coverage: %s", error)
+            return
+        if coverage.since not in (None, self._mark):
+            log.warning("the agent told of changes since %s, which is not what we hold", coverage.since)
+            self._mark = None  # so that the next answer is whole
             return
         changed = self._take(coverage)
         if changed:
@@ -99,15 +106,16 @@ class CoverageWatch:
         self._on_answer()
 
     def _take(self, coverage: Coverage) -> frozenset[str]:
-        news = {buffer.path: buffer for buffer in coverage.buffers}
-        became_known = coverage.complete and not self._complete
-        changed = {
-            path
-            for path in news.keys() | self._buffers.keys()
-            if became_known or _has_other_runs(news.get(path), self._buffers.get(path))
-        }
-        self._buffers, self._complete = news, coverage.complete
-        self._as_of = coverage.as_of
+        news = {buffer.path: lean(buffer) for buffer in coverage.buffers}
+        gone = self._buffers.keys() - news.keys() if coverage.since is None else coverage.gone
+        looked_at = [(path, news.get(path)) for path in (*news, *gone)]
+        changed = {path for path, new in looked_at if _has_other_runs(new, self._buffers.get(path))}
+        for path in gone:
+            self._buffers.pop(path, None)
+        self._buffers |= news
+        if coverage.complete and not self._complete:
+            changed |= self._buffers.keys()
+        self._complete, self._as_of, self._mark = coverage.complete, coverage.as_of, coverage.mark
         if coverage.complete:
             self._known_at = self._clock()
         return frozenset(changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -110,7 +111,9 @@ class InstallReconciler:
         self._listed_at: datetime | None = None
         self._lists_due = 0
         self._claims_made = False
-        self._counted: frozenset[str] = frozenset()
+        self._counted: Counter[str] = Counter()
+        self._counted_at = -1
+        self._policy: tuple[tuple[int, int], Policy] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -129,15 +132,19 @@ class InstallReconciler:
         self._lists_due = LISTS_AFTER_A_BREAK
 
     def policy(self) -> Policy | None:
-        """Build the policy of now, or None while the view is partial."""
+        """Give the policy of now, or None while the view is partial."""
         if self._listed_at is None:
             return None
-        return build_policy(
-            self._buffers,
-            self._captures,
-            epoch=self._settings.epoch,
-            default_segment_seconds=self._settings.default_segment_seconds,
-        )
+        changes = (self._buffers.changes, self._captures.changes)
+        if self._policy is None or self._policy[0] != changes:
+            policy = build_policy(
+                self._buffers,
+                self._captures,
+                epoch=self._settings.epoch,
+                default_segment_seconds=self._settings.default_segment_seconds,
+            )
+            self._policy = (changes, policy)
+        return self._policy[1]
 
     async def run(self) -> None:
         """Look after the install for ever."""
@@ -172,14 +179,13 @@ class InstallReconciler:
 
     async def _relist(self) -> None:
         namespace = self._settings.namespace
-        buffers = await self._gateway.list(BUFFERS, namespace)
-        captures = await self._gateway.list(CAPTURES, namespace)
-        jobs = await self._gateway.list(JOBS, namespace, labels=CAPTURE_UID_LABEL)
-        self._jobs.replace_all(jobs)
-        gone = [Key(Kind.BUFFER, uid) for uid in self._buffers.replace_all(buffers)]
-        gone += [Key(Kind.CAPTURE, uid) for uid in self._captures.replace_all(captures)]
-        for key in gone:
-            self._queue.add(key, urgent=True)
+        for kind, type_, store in (
+            (Kind.BUFFER, BUFFERS, self._buffers),
+            (Kind.CAPTURE, CAPTURES, self._captures),
+        ):
+            for uid in await store.replace_all(self._gateway.pages(type_, namespace)):
+                self._queue.add(Key(kind, uid), urgent=True)
+        self._jobs.replace_all(await self._gateway.list(JOBS, namespace, labels=CAPTURE_UID_LABEL))
         for buffer in self._buffers:
             self._queue.add(Key(Kind.BUFFER, buffer.metadata.uid))
         for capture in self._captures:
@@ -201,7 +207,7 @@ class InstallReconciler:
 
     async def _set_floor(self) -> None:
         fleet = self._settings.fleet
-        demand = sum(1 for buffer in self._buffers if _state(buffer) in _NEEDS_WORKER)
+        demand = sum(self._counted[state] for state in _NEEDS_WORKER)
         floor = worker_floor(
             demand,
             per_worker=fleet.per_worker,
@@ -214,18 +220,16 @@ class InstallReconciler:
             log.info("autoscaler %s: minReplicas is now %d for %d buffers", fleet.name, floor, demand)
 
     def _count(self) -> None:
-        states: dict[str, int] = {}
-        recording = 0
-        for buffer in self._buffers:
-            state = _state(buffer)
-            states[state] = states.get(state, 0) + 1
-            recording += state == BufferState.RECORDING
-        for state in self._counted - states.keys():
-            self._metrics.buffers.labels(state=state).set(0)
+        if self._counted_at == self._buffers.changes:
+            return
+        self._counted_at = self._buffers.changes
+        states = Counter(_state(buffer) for buffer in self._buffers)
+        for state in self._counted.keys() - states.keys():
+            states[state] = 0  # shown as none from now on, instead of as the last number
         for state, number in states.items():
             self._metrics.buffers.labels(state=state).set(number)
-        self._counted = self._counted | states.keys()
-        self._metrics.active_sessions.set(recording)
+        self._counted = states
+        self._metrics.active_sessions.set(states[BufferState.RECORDING])
 
 
 def _state(buffer: ReplayBuffer) -> str:

@@ -59,6 +59,8 @@ class Elector:
         utc_now: Gives the time of day. It is written for people, and the floor of the epoch comes from it.
         timings: How long things may take.
         monotonic: Gives the seconds by which everything is decided.
+        may_renew: Whether the work that the Lease stands for still goes on. A process that renews beside
+            work that hangs would keep everybody else from it.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Elector:
         utc_now: Callable[[], datetime],
         timings: LeaseTimings | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        may_renew: Callable[[], bool] = lambda: True,
     ) -> None:
         self.identity = f"{pod_name}_{secrets.token_hex(4)}"
         self._lease = lease
         self._utc_now = utc_now
         self._timings = timings or LeaseTimings()
         self._monotonic = monotonic
+        self._may_renew = may_renew
         self._held = LeaseRecord()  # the last record that we are known to have stored
         self._renewed_at = -math.inf
         self._may_hold = False  # whether a record with our name may be stored
@@ -185,6 +189,9 @@ class Elector:
             await asyncio.sleep(due_at - self._monotonic())
             # Not counted from the answer: a request that hung has waited long enough.
             due_at = self._monotonic() + self._timings.retry_seconds
+            if not self._may_renew():
+                log.error("%s is not renewed: the operator beside it hangs", self._lease)
+                continue
             try:
                 await self._write(renewed(self._held, wall_now=self._utc_now()))
             except Conflict:

@@ -15,6 +15,9 @@ HEARTBEAT_SECONDS = 5.0
 ALIVE_WITHIN_SECONDS = 60.0
 """How old the last beat of the event loop may be."""
 
+RENEW_WITHIN_SECONDS = 20.0
+"""A loop that is merely busy is late by some seconds; one that hangs must not keep the Lease from others."""
+
 QUEUE_WITHIN_SECONDS = 180.0
 """Every call has a time limit, the longest 30 s, and one reconcile makes several."""
 
@@ -54,6 +57,10 @@ class ProcessHealth:
         while True:
             self._beat = self._monotonic()
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def is_beating(self) -> bool:
+        """Tell whether the event loop goes on. It may be asked from any thread."""
+        return self._monotonic() - self._beat <= RENEW_WITHIN_SECONDS
 
     def why_dead(self) -> str | None:
         """Say what a new process would mend, or None."""

@@ -31,6 +31,7 @@ class KeyedQueue(Generic[K]):
         self._heartbeat_seconds = heartbeat_seconds
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
+        self._rechecks: set[K] = set()  # waiting only because their last reconcile asked for another
         self._running: dict[K, float | None] = {}  # when a running key shall run once more
         self._failures: dict[K, int] = {}
         self._order = 0
@@ -53,6 +54,7 @@ class KeyedQueue(Generic[K]):
             delay: Seconds from now.
             urgent: Before everything else that is due, such as a deletion.
         """
+        self._rechecks.discard(key)
         due = 0.0 if urgent else asyncio.get_running_loop().time() + delay
         if key in self._running:
             before = self._running[key]
@@ -60,39 +62,58 @@ class KeyedQueue(Generic[K]):
         else:
             self._schedule(key, due)
 
-    def _schedule(self, key: K, due: float) -> None:
+    def _schedule(self, key: K, due: float) -> bool:
+        """Note when a key is due; tell whether that is news, because it was not due earlier already."""
         if self._due.get(key, float("inf")) <= due:
-            return
+            return False
         self._due[key] = due
         self._order += 1
         heapq.heappush(self._heap, (due, self._order, key))
         self._changed.set()
+        return True
 
-    async def run(self, reconcile: Callable[[K], Awaitable[float | None]], *, workers: int) -> None:
+    def _schedule_recheck(self, key: K, delay: float) -> None:
+        if self._schedule(key, asyncio.get_running_loop().time() + delay):
+            self._rechecks.add(key)
+
+    async def run(
+        self,
+        reconcile: Callable[[K], Awaitable[float | None]],
+        *,
+        workers: int,
+        postponed: Callable[[K], float | None] = lambda _: None,
+    ) -> None:
         """Reconcile for ever.
 
         Args:
             reconcile: Does one key; gives the seconds after which it wants to be called again, or None.
             workers: How many at once.
+            postponed: Asked when such a call is due and nobody has added the key since: the seconds by which
+                it has become too early, or None. It must be quick and must not raise.
         """
         slots = asyncio.Semaphore(workers)
         async with asyncio.TaskGroup() as group:
             while True:
                 await slots.acquire()
-                key = await self._next()
+                key = await self._next(postponed)
                 self._running[key] = None
                 task = group.create_task(self._one(key, reconcile))
                 task.add_done_callback(lambda _: slots.release())
 
-    async def _next(self) -> K:
+    async def _next(self, postponed: Callable[[K], float | None]) -> K:
         while True:
             self._changed.clear()
             self._turned_at = now = asyncio.get_running_loop().time()
             while self._heap and self._heap[0][0] <= now:
                 due, _, key = heapq.heappop(self._heap)
-                if self._due.get(key) == due:  # else it was asked for again at an earlier time, and is done
-                    del self._due[key]
+                if self._due.get(key) != due:
+                    continue  # it was asked for again at an earlier time, and is done
+                del self._due[key]
+                later = postponed(key) if key in self._rechecks else None
+                self._rechecks.discard(key)
+                if later is None:
                     return key
+                self._schedule_recheck(key, later)
             due_in = self._heap[0][0] - now if self._heap else self._heartbeat_seconds
             timeout = min(due_in, self._heartbeat_seconds)
             try:
@@ -115,4 +136,4 @@ class KeyedQueue(Generic[K]):
         if again is not None:
             self._schedule(key, again)
         if delay is not None:
-            self.add(key, delay=delay)
+            self._schedule_recheck(key, delay)

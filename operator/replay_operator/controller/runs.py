@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from replay_operator.api.agent import RunFile
 from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import Clock
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.records import EgressRecords
@@ -17,6 +18,7 @@ from replay_operator.domain.decision import Decision, Start, after_failed_start
 from replay_operator.domain.egress import Egress, StartRequest
 from replay_operator.domain.endings import ending_of
 from replay_operator.domain.layout import RunPath, run_name
+from replay_operator.domain.observation import Observation
 from replay_operator.domain.starts import after_failure
 from replay_operator.domain.status_contract import BufferState
 from replay_operator.livekit.errors import (
@@ -94,13 +96,13 @@ class RunStarter:
         self._egresses.note_started(egress, self._clock())
         return replace(decision, recheck=self._clock() + timedelta(seconds=2 * segment_seconds))
 
-    async def tell_clock(self, buffer: ReplayBuffer, egress: Egress | None, segment_seconds: int) -> bool:
+    async def tell_clock(self, buffer: ReplayBuffer, egress: Egress | None, seen: Observation) -> bool:
         """Hand the run's own clock to the agent as soon as LiveKit tells it (DESIGN §6.8).
 
         Args:
             buffer: Whose run.
             egress: The egress that writes it; None: there is none.
-            segment_seconds: Segment length of the run.
+            seen: What was observed of the buffer.
 
         Returns:
             Whether nothing is left to tell now.
@@ -110,8 +112,12 @@ class RunStarter:
             return True
         if self._told.get(buffer.metadata.uid) == egress.media_started_at_ns:
             return True
+        run = seen.coverage.runs.get(path.run)
+        if run is not None and run.clock is Clock.STARTED_AT:  # the process before this one has told it
+            self._told[buffer.metadata.uid] = egress.media_started_at_ns
+            return True
         try:
-            await self._agent.put_run(path, _run_file(buffer, segment_seconds, egress))
+            await self._agent.put_run(path, _run_file(buffer, seen.segment_seconds, egress))
         except AgentUnavailable as error:
             log.warning("the clock of run %s could not be told yet: %s", path.run, error)
             return False

@@ -19,6 +19,7 @@ from replay_operator.controller.assembly import Operator, build_operator, utc_no
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.leader import Elector
 from replay_operator.controller.notify import WebhookSender
+from replay_operator.controller.own_loop import OwnLoop
 from replay_operator.controller.process_health import ProcessHealth
 from replay_operator.controller.stop_signals import StopSignals, stop_signals
 from replay_operator.controller.watches import run_watches
@@ -38,6 +39,7 @@ class NotInstalled(Exception):
 @dataclass(frozen=True, slots=True)
 class _Connections:
     gateway: KubernetesGateway
+    lease_loop: OwnLoop
     elector: Elector
     livekit: LiveKitAdapter
     agent: AgentClient
@@ -63,7 +65,7 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
             is_ready=process.is_ready,
         )
         stack.push_async_callback(server.cleanup)
-        connections = await stack.enter_async_context(_connections(settings, livekit))
+        connections = await stack.enter_async_context(_connections(settings, livekit, process))
         stop = signals.received
         await _until_first(
             stop.wait(), process.beat(), _lead(settings, livekit, connections, process, signals)
@@ -74,14 +76,15 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
 
 @asynccontextmanager
 async def _connections(
-    settings: OperatorSettings, livekit_settings: LiveKitSettings
+    settings: OperatorSettings, livekit_settings: LiveKitSettings, process: ProcessHealth
 ) -> AsyncIterator[_Connections]:
     async with AsyncExitStack() as stack:
         gateway = await KubernetesGateway.connect(settings.kubeconfig)
         stack.push_async_callback(gateway.close)
-        # A connection of its own: a renewal must not queue behind a thousand status writes.
-        own = await KubernetesGateway.connect(settings.kubeconfig)
-        stack.push_async_callback(own.close)
+        # Connections and a loop of its own: a renewal must not queue behind a thousand status writes.
+        lease_loop = await stack.enter_async_context(OwnLoop("lease"))
+        own = await lease_loop.run(KubernetesGateway.connect(settings.kubeconfig))
+        stack.push_async_callback(lambda: lease_loop.run(own.close()))
         livekit = LiveKitAdapter(
             aiohttp.ClientSession(),
             url=livekit_settings.url,
@@ -92,10 +95,12 @@ async def _connections(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield _Connections(
             gateway=gateway,
+            lease_loop=lease_loop,
             elector=Elector(
                 KubernetesLease(own, namespace=settings.namespace, name=settings.lease),
                 pod_name=settings.pod_name,
                 utc_now=utc_now,
+                may_renew=process.is_beating,
             ),
             livekit=livekit,
             agent=AgentClient(settings.agent_url, settings.agent_token_directory / "token", session),
@@ -117,17 +122,18 @@ async def _lead(
     process: ProcessHealth,
     signals: StopSignals,
 ) -> None:
-    elector = connections.elector
+    elector, lease_loop = connections.elector, connections.lease_loop
     try:
         process.is_waiting = True
-        epoch = await elector.acquire()
+        epoch = await lease_loop.run(elector.acquire())
         process.is_waiting = False
         log.info("this operator leads now, epoch %d", epoch)
         await _until_first(
-            elector.hold(), _operate(settings, livekit, connections, process, signals, epoch=epoch)
+            lease_loop.run(elector.hold()),
+            _operate(settings, livekit, connections, process, signals, epoch=epoch),
         )
     finally:
-        await elector.release()
+        await lease_loop.run(elector.release())
 
 
 async def _operate(
@@ -159,7 +165,7 @@ async def _operate(
     process.works_with(operator)
     async with _webhooks(settings, livekit, operator):
         await _until_first(
-            operator.queue.run(operator.reconcile, workers=settings.workers),
+            operator.queue.run(operator.reconcile, workers=settings.workers, postponed=operator.postponed),
             operator.poller.run(),
             operator.coverage.run(),
             operator.policy.run(),

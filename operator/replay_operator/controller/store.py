@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from replay_operator.api.model import lean
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 
@@ -35,6 +36,8 @@ class ObjectStore(Generic[T]):
         self._gone: set[str] = set()
         self.spec_changes = 0
         """Grows when an object comes, goes, or gets another spec; a new status alone does not count."""
+        self.changes = 0
+        """Grows with every change: what was worked out from all objects holds until then."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -60,7 +63,7 @@ class ObjectStore(Generic[T]):
         """Take in a version of an object from the watch."""
         known = self.put(body)
         uid = known.metadata.uid
-        if int(body["metadata"].get("resourceVersion") or 0) >= self._owed.get(uid, (0, 0.0))[0]:
+        if _version(body["metadata"]["resourceVersion"]) >= self._owed.get(uid, (0, 0.0))[0]:
             self._owed.pop(uid, None)
         return known
 
@@ -73,17 +76,21 @@ class ObjectStore(Generic[T]):
         Returns:
             What is known now.
         """
-        new = self._model.model_validate(body)
-        old = self._objects.get(new.metadata.uid)
-        if old is not None and _version(old) >= _version(new):
+        old = self._objects.get(body["metadata"]["uid"])
+        # Before it is read: a list brings thousands that are known already.
+        if old is not None and _version(old.metadata.resource_version) >= _version(
+            body["metadata"]["resourceVersion"]
+        ):
             return old
+        new = lean(self._model.model_validate(body))
         if old is None:
             self._come.add(new.metadata.uid)
         if old is None or old.metadata.generation != new.metadata.generation:
             self.spec_changes += 1
+        self.changes += 1
         self._objects[new.metadata.uid] = new
         _, since = self._owed.get(new.metadata.uid, (0, self._monotonic()))
-        self._owed[new.metadata.uid] = (_version(new), since)
+        self._owed[new.metadata.uid] = (_version(new.metadata.resource_version), since)
         return new
 
     def drop(self, uid: str) -> None:
@@ -91,30 +98,36 @@ class ObjectStore(Generic[T]):
         self._objects.pop(uid, None)
         self._owed.pop(uid, None)
         self.spec_changes += 1
+        self.changes += 1
         self._come.discard(uid)
         self._gone.add(uid)
 
-    def replace_all(self, bodies: tuple[Json, ...]) -> frozenset[str]:
-        """Take in a complete list.
+    async def replace_all(self, pages: AsyncIterable[tuple[Json, ...]]) -> frozenset[str]:
+        """Take in a complete list, page by page: as they come, objects need several times the room.
 
-        While it was on its way the watch went on. What has come since the list before may be younger than
+        While it is on its way the watch goes on. What has come since the list before may be younger than
         this one, so only the next list can show that it is gone; what was deleted since stays deleted.
+        A list that breaks off leaves what its pages have brought, and shows nothing to be gone.
 
         Returns:
             The uids that are no longer there: deletions that no watch has told.
         """
-        listed = {body["metadata"]["uid"]: body for body in bodies}
-        gone = frozenset(self._objects) - listed.keys() - self._come
+        listed: set[str] = set()
+        async for page in pages:
+            listed.update(body["metadata"]["uid"] for body in page)
+            for body in page:
+                if body["metadata"]["uid"] not in self._gone:
+                    self.put(body)
+        gone = frozenset(self._objects) - listed - self._come
         for uid in gone:
             del self._objects[uid]
             self._owed.pop(uid, None)
             self.spec_changes += 1
-        for uid in listed.keys() - self._gone:
-            self.put(listed[uid])
+            self.changes += 1
         self._come, self._gone = set(), set()
         return gone
 
 
-def _version(known: ReplayBuffer | ReplayCapture) -> int:
+def _version(resource_version: str) -> int:
     # Resource versions of one kind compare as numbers: promised from Kubernetes 1.35, true with etcd before.
-    return int(known.metadata.resource_version or 0)
+    return int(resource_version or 0)

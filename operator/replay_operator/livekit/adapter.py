@@ -64,6 +64,7 @@ class LiveKitAdapter:
         self._api = LiveKitAPI(url, api_key, api_secret, session=session, failover=False)
         self._session = session
         self._where = url
+        self._listed: dict[bytes, Egress] = {}
         self._start_timeout_seconds = start_timeout_seconds
         self._answer_timeout_seconds = answer_timeout_seconds
 
@@ -71,7 +72,13 @@ class LiveKitAdapter:
         """See `LiveKit.list_active`."""
         async with self._asking("list active egress", self._answer_timeout_seconds):
             answer = await self._api.egress.list_egress(proto_egress.ListEgressRequest(active=True))
-        return tuple(egress_from_proto(info) for info in answer.items)
+        # Of thousands that are listed every few seconds, hardly any has changed: those are not read again.
+        listed: dict[bytes, Egress] = {}
+        for info in answer.items:
+            wire = info.SerializeToString()
+            listed[wire] = self._listed.get(wire) or egress_from_proto(info)
+        self._listed = listed
+        return tuple(listed.values())
 
     async def get_egress(self, egress_id: str) -> Egress | None:
         """See `LiveKit.get_egress`."""

@@ -19,6 +19,13 @@ from replay_operator.domain.layout import INDEX_PLAYLIST, LIVE_PLAYLIST
 AUDIO_FREQUENCY_HZ = 44_100
 """What the presets use too (livekit-measured §2), so that a change of encoding keeps the sound joinable."""
 
+# Looked up for each egress of each list: asking protobuf's enum for its names costs ten times as much.
+_STATES = {
+    number: EgressState(name)
+    for name, number in proto_egress.EgressStatus.items()
+    if name in list(EgressState)
+}
+_SOURCES = {number: name for name, number in proto_models.TrackSource.items()}
 _KINDS = {proto_models.TrackType.VIDEO: TrackKind.VIDEO, proto_models.TrackType.AUDIO: TrackKind.AUDIO}
 
 
@@ -35,7 +42,9 @@ def egress_from_proto(info: proto_egress.EgressInfo) -> Egress:
     return Egress(
         id=info.egress_id,
         room=info.room_name,
-        state=_state(info.status),
+        # LiveKit itself counts every status above ENDING as over (livekit.md §2.7): so must one that is
+        # newer than this client, and what ended for an unknown reason is worth recording again.
+        state=_STATES.get(info.status, EgressState.FAILED),
         filename_prefix=request.segment_outputs[0].filename_prefix if request.segment_outputs else "",
         started_at_ns=info.started_at,
         media_started_at_ns=result.started_at,
@@ -49,14 +58,6 @@ def egress_from_proto(info: proto_egress.EgressInfo) -> Egress:
     )
 
 
-def _state(status: proto_egress.EgressStatus) -> EgressState:
-    if status not in proto_egress.EgressStatus.values():
-        # LiveKit itself counts every status above ENDING as over (livekit.md §2.7): so must one that is
-        # newer than this client, and what ended for an unknown reason is worth recording again.
-        return EgressState.FAILED
-    return EgressState(proto_egress.EgressStatus.Name(status))
-
-
 def participant_from_proto(info: proto_models.ParticipantInfo) -> Participant:
     """Read one participant. Data tracks are left out: nobody can record them.
 
@@ -66,16 +67,13 @@ def participant_from_proto(info: proto_models.ParticipantInfo) -> Participant:
     return Participant(
         identity=info.identity,
         tracks=tuple(
-            PublishedTrack(sid=t.sid, kind=_KINDS[t.type], source=_source(t.source), muted=t.muted)
+            PublishedTrack(
+                sid=t.sid, kind=_KINDS[t.type], source=_SOURCES.get(t.source, "UNKNOWN"), muted=t.muted
+            )
             for t in info.tracks
             if t.type in _KINDS
         ),
     )
-
-
-def _source(source: proto_models.TrackSource) -> str:
-    known = source in proto_models.TrackSource.values()
-    return proto_models.TrackSource.Name(source if known else proto_models.TrackSource.UNKNOWN)
 
 
 def start_to_proto(request: StartRequest) -> proto_egress.TrackCompositeEgressRequest:
