@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.controller.admission import AdmissionBook
@@ -38,6 +39,10 @@ from replay_operator.livekit.workers import FleetWatch
 log = logging.getLogger(__name__)
 
 FIRST_LIST = timedelta(seconds=0.2)
+SOURCE_AUDIT = timedelta(minutes=10)
+"""How often the room of a healthy recording is looked up when no webhook tells: 5000 buffers ask 8 times a
+second then."""
+
 RETRY_TELLING = timedelta(seconds=2)
 
 _LAST_RUN_MATTERS = RESTARTS | {
@@ -107,6 +112,7 @@ class BufferReconciler:
         self._clock = clock
         self._breaker = Breaker()
         self._memories: dict[str, StartMemory] = {}
+        self._looked_up: dict[str, datetime] = {}
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one buffer forward.
@@ -164,6 +170,7 @@ class BufferReconciler:
             starved=frozenset(id_ for id_ in runs if self._fleet.is_starved(id_)),
             max_run_age=self._settings.max_run_age,
             flush_until=self._flushes.until(uid),
+            source_due=self._is_source_due(buffer),
             refusal=self._admission.refusal(uid),
             may_restart=lambda: self._breaker.allow(
                 uid, runs=len(self._egresses.all_buffers()), now=self._clock()
@@ -185,7 +192,19 @@ class BufferReconciler:
         pair = still_published(source.tracks, people) if source.tracks else None
         if source.participant is not None:
             pair = resolve(source.participant, people)
+        self._looked_up[buffer.metadata.uid] = self._clock()
         return SourceView(pair=pair, known=True)
+
+    def _is_source_due(self, buffer: ReplayBuffer) -> bool:
+        """Tell whether the source must be looked at though all seems well.
+
+        A microphone that is published again beside a screen leaves the old run healthy and silent: only the
+        room tells. After a start the looks are spread, or thousands of buffers would ask at once.
+        """
+        uid, now = buffer.metadata.uid, self._clock()
+        spread = crc32(uid.encode()) % 1000 / 1000
+        looked_up = self._looked_up.setdefault(uid, now - SOURCE_AUDIT * spread)
+        return now - looked_up >= SOURCE_AUDIT or self._rooms.was_told_since(buffer.spec.room, looked_up)
 
     async def _act(self, buffer: ReplayBuffer, decision: Decision, segment_seconds: int) -> Decision:
         for action in decision.actions:
@@ -206,6 +225,7 @@ class BufferReconciler:
 
     async def _clean_up(self, uid: str) -> None:
         self._memories.pop(uid, None)
+        self._looked_up.pop(uid, None)
         self._records.forget(uid)
         self._runs.forget(uid)
         failures = [

@@ -12,6 +12,8 @@ from replay_operator.livekit.port import LiveKit
 FRESH = timedelta(seconds=1)
 """Several buffers of one room that look at the same time share one call."""
 
+TOLD_KEPT = timedelta(minutes=10)
+
 
 class RoomLookup:
     """Looks rooms up, each at most once a second however many buffers ask."""
@@ -21,6 +23,7 @@ class RoomLookup:
         self._clock = clock
         self._known: dict[str, tuple[datetime, tuple[Participant, ...] | None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._told: dict[str, datetime] = {}
 
     async def participants(self, room: str) -> tuple[Participant, ...] | None:
         """List who is in a room; None when it does not exist.
@@ -40,9 +43,16 @@ class RoomLookup:
     def forget(self, room: str) -> None:
         """Ask LiveKit anew next time: somebody says that the room has changed."""
         self._known.pop(room, None)
+        self._told[room] = self._clock()
+
+    def was_told_since(self, room: str, moment: datetime) -> bool:
+        """Tell whether somebody has said since a time that the room has changed."""
+        told = self._told.get(room)
+        return told is not None and told >= moment
 
     def _forget_old(self) -> None:
         limit = self._clock() - FRESH
+        self._told = {room: at for room, at in self._told.items() if at >= self._clock() - TOLD_KEPT}
         for room in [room for room, (at, _) in self._known.items() if at < limit]:
             del self._known[room]
             if not self._locks[room].locked():

@@ -37,7 +37,7 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
         alive: Its egresses that are not dead, oldest first.
         now: Time of the decision.
     """
-    keeper, *others = alive
+    keeper, *others = _oldest_first(buffer, seen, alive)
     wanted = seen.source.pair if seen.source.known else None
     reason = reason_to_renew(buffer, keeper, seen, wanted, now)
     if reason is None:
@@ -45,8 +45,7 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
         doubles = [e for e in others if seen.source.known or pair_of(e) == pair_of(keeper)]
         stops = tuple(Stop(e, "a second egress of the same buffer") for e in doubles)
         decision = replace(with_run(buffer, seen, keeper, now), actions=stops)
-        flush_at = next_flush(keeper, seen, now)
-        return decision if flush_at is None else replace(decision, recheck=flush_at)
+        return _looked_at_by(decision, next_flush(keeper, seen, now))
     unfit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is not None]
     fit = [e for e in others if e not in unfit]
     stops = tuple(Stop(e, f"it would have to be renewed at once: {reason}") for e in (*unfit, *fit[1:]))
@@ -58,7 +57,26 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
         return replace(with_run(buffer, seen, successor, now), actions=(*stops, done))
     decision = with_run(buffer, seen, keeper, now)
     look = FLUSH_LOOK if reason == FLUSH else HANDOVER_LOOK
-    return replace(decision, actions=stops, memory=seen.memory, recheck=now + look)
+    return _looked_at_by(replace(decision, actions=stops, memory=seen.memory), now + look)
+
+
+def _oldest_first(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]) -> tuple[Egress, ...]:
+    """Put the run that is to be kept first.
+
+    While nobody knows the files, one that has long been dead looks alive: LiveKit lists the egress of a dead
+    worker for ever. Then the run that the status names is kept.
+    """
+    named = buffer.status.egress
+    if seen.coverage.known or named is None:
+        return alive
+    return tuple(sorted(alive, key=lambda egress: egress.id != named.id))
+
+
+def _looked_at_by(decision: Decision, moment: datetime | None) -> Decision:
+    """Make a decision be looked at again at a time, if it is not sooner anyway."""
+    if moment is None or (decision.recheck is not None and decision.recheck <= moment):
+        return decision
+    return replace(decision, recheck=moment)
 
 
 def _may_take_over(successor: Egress, seen: Observation, reason: str, now: datetime) -> bool:
@@ -86,14 +104,14 @@ def _begin(
         memory = after_failure(
             seen.memory, BufferState.WAITING_FOR_CAPACITY, reason, now, outcome_unknown=False
         )
-        return replace(decision, actions=stops, memory=memory, recheck=memory.retry_at)
+        return _looked_at_by(replace(decision, actions=stops, memory=memory), memory.retry_at)
     look_again = next_start(seen, now)
     if look_again is not None:
-        return replace(decision, memory=seen.memory, recheck=look_again)
+        return _looked_at_by(replace(decision, memory=seen.memory), look_again)
     if seen.memory.begun:
         ending = ending_of(seen.livekit.ended)
         memory = after_failure(seen.memory, ending.state, ending.message, now, outcome_unknown=False)
-        return replace(decision, memory=memory, recheck=memory.retry_at)
+        return _looked_at_by(replace(decision, memory=memory), memory.retry_at)
     pair = seen.source.pair or pair_of(keeper)
     return replace(decision, actions=(Start(pair),), memory=replace(seen.memory, begun=True))
 
@@ -110,9 +128,14 @@ def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: date
     health, look_again = health_of(current, seen, now)
     said = find_condition(buffer.status.conditions, RECORDING)
     unheard = health is Health.UNKNOWN and _is_recording(buffer, current, said)
-    if health is Health.STARTING and _has_just_taken_over(seen, said, now):
+    fresh_until = _predecessor_fresh_until(seen, said, now)
+    if health is Health.STARTING and fresh_until is not None:
         return Decision(
-            BufferState.RECORDING, _RECORDING, current=current, memory=seen.memory, recheck=look_again
+            BufferState.RECORDING,
+            _RECORDING,
+            current=current,
+            memory=seen.memory,
+            recheck=min(look_again, fresh_until),
         )
     if health is Health.FRESH or (unheard and not seen.coverage.given_up):
         return Decision(BufferState.RECORDING, _RECORDING, current=current, recheck=look_again)
@@ -133,12 +156,14 @@ def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: date
     return Decision(state, message, current=current, memory=seen.memory, recheck=look_again)
 
 
-def _has_just_taken_over(seen: Observation, said: Condition | None, now: datetime) -> bool:
-    """Tell whether a recording goes on in a run without a segment: its predecessor's last one is fresh."""
+def _predecessor_fresh_until(seen: Observation, said: Condition | None, now: datetime) -> datetime | None:
+    """Give until when a recording goes on in a run without a segment: its predecessor's last one is fresh."""
     if said is None or said.status is not ConditionStatus.TRUE:
-        return False
-    limit = (seen.coverage.as_of or now) - stale_limit(seen.segment_seconds)
-    return any(run.arrived_at >= limit for run in seen.coverage.runs.values())
+        return None
+    behind = now - (seen.coverage.as_of or now)
+    arrived = max((run.arrived_at for run in seen.coverage.runs.values()), default=None)
+    until = arrived + stale_limit(seen.segment_seconds) + behind if arrived is not None else None
+    return max(until, now + HANDOVER_LOOK) if until is not None and until >= now else None
 
 
 def _is_recording(buffer: ReplayBuffer, egress: Egress, said: Condition | None) -> bool:

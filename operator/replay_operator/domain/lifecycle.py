@@ -17,6 +17,7 @@ from replay_operator.domain.endings import LOST, SILENT, Ending, ending_of
 from replay_operator.domain.handover import STARTING, with_run, with_runs
 from replay_operator.domain.health import STALE_SLACK, Health, health_of
 from replay_operator.domain.observation import Observation, StartMemory
+from replay_operator.domain.renewal import reason_to_renew
 from replay_operator.domain.starts import after_failure, next_start
 from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState
 
@@ -30,7 +31,11 @@ STOP_LOOK = timedelta(seconds=10)
 
 
 def needs_source(buffer: ReplayBuffer, seen: Observation, now: datetime) -> bool:
-    """Tell whether the room must be looked up: when no healthy run answers, or one lacks a wished track."""
+    """Tell whether the room must be looked up.
+
+    That is when no healthy run answers, one lacks a wished track or is about to be renewed, or when something
+    is said to have changed there.
+    """
     if buffer.spec.suspend:
         return False
     alive = _judge(seen, now).alive
@@ -41,6 +46,8 @@ def needs_source(buffer: ReplayBuffer, seen: Observation, now: datetime) -> bool
     wish = buffer.spec.source.participant
     if wish is None:
         return False
+    if seen.source_due or any(reason_to_renew(buffer, e, seen, None, now) for e in alive):
+        return True
     # Of all, not of the newest: in a hand-over the old run's reason to go must stay visible.
     return any((wish.video and not e.video_track) or (wish.audio and not e.audio_track) for e in alive)
 

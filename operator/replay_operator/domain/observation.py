@@ -77,7 +77,8 @@ class Observation:
     `workers` names the pod of each egress id, where that is known; `doomed` are the egresses whose worker is
     told to go, `lost` those whose worker is gone, `starved` those that should leave a worker without CPU.
     After `max_run_age` a run is renewed. Everything before `flush_until` is wanted on disk as soon as that
-    time has come. `refusal` says why a new recording must wait for its admission; `may_restart` whether
+    time has come. `source_due`: the room was not looked up for long, or somebody tells of a change there.
+    `refusal` says why a new recording must wait for its admission; `may_restart` whether
     a run that fell silent may be replaced now (see `breaker`).
     """
 
@@ -94,5 +95,6 @@ class Observation:
     starved: frozenset[str] = frozenset()
     max_run_age: timedelta = timedelta(hours=2)
     flush_until: datetime | None = None
+    source_due: bool = False
     refusal: str | None = None
     may_restart: Callable[[], bool] = lambda: True

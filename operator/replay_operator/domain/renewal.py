@@ -8,7 +8,7 @@ from zlib import crc32
 from replay_operator.api.agent import RunCoverage
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import Clock
-from replay_operator.domain.egress import Egress, RecordedPair, ns_to_datetime, pair_of
+from replay_operator.domain.egress import Egress, RecordedPair, ns_to_datetime
 from replay_operator.domain.observation import Observation
 
 SPREAD = 0.1
@@ -57,7 +57,7 @@ def reason_to_renew(
     run = seen.coverage.runs.get(seen.runs.get(egress.id, ""))
     if run is not None and is_clock_wrong(run, age, seen.segment_seconds):
         return "its clock drifts or has jumped, or its worker falls behind"
-    if wanted is not None and wanted != pair_of(egress):
+    if wanted is not None and has_new_track(wanted, egress):
         return "its source publishes other tracks now"
     return FLUSH if _wants_flush(egress, seen, now) else None
 
@@ -88,6 +88,16 @@ def _flush_due(egress: Egress, seen: Observation) -> datetime | None:
     if until is None or begun is None or any(run.newest >= until for run in seen.coverage.runs.values()):
         return None
     return max(until - FLUSH_LEAD, begun + timedelta(seconds=seen.segment_seconds))
+
+
+def has_new_track(wanted: RecordedPair, egress: Egress) -> bool:
+    """Tell whether there is a track that a run does not record. One that has gone leaves silence or black.
+
+    Args:
+        wanted: The tracks that are there now.
+        egress: The egress that writes the run.
+    """
+    return wanted.video not in (None, egress.video_track) or wanted.audio not in (None, egress.audio_track)
 
 
 def max_age(buffer: ReplayBuffer, age: timedelta) -> timedelta:
