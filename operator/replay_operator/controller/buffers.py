@@ -136,6 +136,8 @@ class BufferReconciler:
         decision = decide(buffer, seen, self._clock())
         if buffer.status.observed_generation == 0:
             buffer = await self._write(buffer, decision, seen)  # a user sees it at once, starts take seconds
+        if seen.source.known and not decision.actions and decision.memory == StartMemory():
+            self._looked_up[uid] = self._clock()  # else what was seen there is still to be acted on
         acted = await self._act(buffer, decision, seen.segment_seconds)
         self._memories[uid] = acted.memory
         if acted.state not in _LAST_RUN_MATTERS:
@@ -192,7 +194,6 @@ class BufferReconciler:
         pair = still_published(source.tracks, people) if source.tracks else None
         if source.participant is not None:
             pair = resolve(source.participant, people)
-        self._looked_up[buffer.metadata.uid] = self._clock()
         return SourceView(pair=pair, known=True)
 
     def _is_source_due(self, buffer: ReplayBuffer) -> bool:

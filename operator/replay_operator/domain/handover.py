@@ -13,7 +13,7 @@ from replay_operator.domain.endings import ending_of
 from replay_operator.domain.health import Health, health_of, stale_limit
 from replay_operator.domain.observation import Observation
 from replay_operator.domain.renewal import FLUSH, next_flush, reason_to_renew
-from replay_operator.domain.starts import after_failure, next_start
+from replay_operator.domain.starts import after_failure, all_is_well, next_start
 from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
 
 HANDOVER_LOOK = timedelta(seconds=1)
@@ -138,7 +138,9 @@ def with_run(buffer: ReplayBuffer, seen: Observation, current: Egress, now: date
             recheck=min(look_again, fresh_until),
         )
     if health is Health.FRESH or (unheard and not seen.coverage.given_up):
-        return Decision(BufferState.RECORDING, _RECORDING, current=current, recheck=look_again)
+        return Decision(
+            BufferState.RECORDING, _RECORDING, current=current, memory=all_is_well(seen), recheck=look_again
+        )
     if unheard:
         return Decision(
             BufferState.UNCERTAIN,

@@ -16,9 +16,9 @@ from replay_operator.domain.egress import Egress, EgressState, RecordedPair, dat
 from replay_operator.domain.endings import LOST, SILENT, Ending, ending_of
 from replay_operator.domain.handover import STARTING, with_run, with_runs
 from replay_operator.domain.health import STALE_SLACK, Health, health_of
-from replay_operator.domain.observation import Observation, StartMemory
+from replay_operator.domain.observation import Observation
 from replay_operator.domain.renewal import reason_to_renew
-from replay_operator.domain.starts import after_failure, next_start
+from replay_operator.domain.starts import after_failure, all_is_well, next_start
 from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState
 
 SOURCE_LOOKUP = timedelta(seconds=5)
@@ -176,8 +176,7 @@ def _start(seen: Observation, pair: RecordedPair, now: datetime, *, dead: Ending
 
 def _source_gone(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     recorded = bool(seen.coverage.runs) or buffer.status.window is not None
-    # An answer that was lost may still become an egress; everything else about the last start is over.
-    memory = StartMemory(list_needed_after=seen.memory.list_needed_after)
+    memory = all_is_well(seen)
     if buffer.spec.source.tracks is not None:
         gone_since = seen.memory.gone_since or now
         if now - gone_since >= GONE_FOR_GOOD:

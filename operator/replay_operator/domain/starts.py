@@ -30,6 +30,17 @@ def next_start(seen: Observation, now: datetime) -> datetime | None:
     return None
 
 
+def all_is_well(seen: Observation) -> StartMemory:
+    """Give what must be remembered though no start is wanted: an answer that was lost may still come true.
+
+    Args:
+        seen: What was observed, with what was remembered.
+    """
+    needed, asked_at = seen.memory.list_needed_after, seen.livekit.asked_at
+    passed = needed is None or (asked_at is not None and asked_at > needed)
+    return StartMemory() if passed else StartMemory(list_needed_after=needed)
+
+
 def after_failure(
     memory: StartMemory, failure: BufferState, message: str, now: datetime, *, outcome_unknown: bool
 ) -> StartMemory:
