@@ -52,6 +52,11 @@ matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
 chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300
 	$(PYTEST) tests/chaos --chaos-faults=$(or $(N),40) --chaos-seed=$(or $(SEED),1) --chaos-outage=$(or $(OUTAGE),20)
 
+.PHONY: kills
+kills: setup ## Kill N capture workers (default 50) at random moments: make kills N=200 SEED=7
+	$(PYTEST) tests/media/test_killed_worker.py tests/media/test_volume_under_the_worker.py \
+		-rP --kills=$(or $(N),50) --kill-seed=$(or $(SEED),1)
+
 .PHONY: bench-scale
 bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)
 	$(BIN)/python -m benchmarks.scale --buffers $(or $(BUFFERS),100,1000,5000)

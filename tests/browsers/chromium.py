@@ -12,14 +12,9 @@ from typing import Any
 
 import aiohttp
 
+from tests.browsers.page import END_SECONDS, BrowserError, answer_to, written_by
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_START_SECONDS = 60
-_ANSWER_SECONDS = 60
-_END_SECONDS = 20
-
-
-class BrowserError(Exception):
-    """The browser does not start, or what runs in its page failed."""
 
 
 def program() -> str | None:
@@ -27,7 +22,7 @@ def program() -> str | None:
     return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
 
 
-class Page:
+class ChromiumPage:
     """One page of the browser."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -57,19 +52,12 @@ class Page:
         return answer["result"].get("value")
 
     async def _call(self, method: str, **parameters: object) -> dict[str, Any]:
-        number = next(self._numbers)
-        await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            while True:
-                message = await self._socket.receive_json()
-                if message.get("id") == number:
-                    if "error" in message:
-                        raise BrowserError(f"{method}: {message['error']}")
-                    return dict(message["result"])
+        message = await answer_to(self._socket, next(self._numbers), method, parameters)
+        return dict(message["result"])
 
 
 @asynccontextmanager
-async def running_page(browser: str, profile: Path) -> AsyncIterator[Page]:
+async def running_page(browser: str, profile: Path) -> AsyncIterator[ChromiumPage]:
     """Run the browser with a profile of its own and give its first page. It ends with the context.
 
     Args:
@@ -85,27 +73,15 @@ async def running_page(browser: str, profile: Path) -> AsyncIterator[Page]:
             browser, *flags, "about:blank", stdout=log, stderr=log, start_new_session=True
         )
     try:
-        port = await _port(process, profile)
+        port = (await written_by(process, profile / "DevToolsActivePort")).splitlines()[0]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 targets = await answer.json()
             address = next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page")
             async with session.ws_connect(address, max_msg_size=0) as socket:
-                yield Page(socket)
+                yield ChromiumPage(socket)
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        async with asyncio.timeout(_END_SECONDS):
+        async with asyncio.timeout(END_SECONDS):
             await process.wait()
-
-
-async def _port(process: asyncio.subprocess.Process, profile: Path) -> int:
-    """Wait until the browser has written down on which port it listens."""
-    written = profile / "DevToolsActivePort"
-    async with asyncio.timeout(_START_SECONDS):
-        while not written.exists() or not (text := written.read_text()).strip():
-            if process.returncode is not None:
-                log = (profile.parent / "browser.log").read_text(errors="replace")
-                raise BrowserError(f"the browser ended with {process.returncode}: {log[-2000:]}")
-            await asyncio.sleep(0.05)
-    return int(text.splitlines()[0])

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.browsers.chromium import PROGRAMS, Page, program, running_page
+from tests.browsers import chromium, firefox
+from tests.browsers.page import Page
 from tests.media.conftest import ask, buffer, healthy_run, made_runs
 
 __all__ = ["ask", "buffer", "healthy_run", "made_runs"]
@@ -16,28 +18,52 @@ PLAYER = Path(__file__).with_name("player.html")
 
 @pytest.fixture
 async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    """A page of a real browser that shows the player; the clips of `tmp_path/archive` lie beside it."""
-    browser = program()
+    """A page of Chromium that shows the player; the clips of `tmp_path/archive` lie beside it."""
+    browser = chromium.program()
     if browser is None:
-        pytest.skip(f"no browser: none of {', '.join(PROGRAMS)} is installed (Debian: apt install chromium)")
+        pytest.skip(f"none of {', '.join(chromium.PROGRAMS)} is installed (Debian: apt install chromium)")
+    async with (
+        player_address(tmp_path / "archive") as url,
+        chromium.running_page(browser, _profile(tmp_path)) as shown,
+    ):
+        await shown.open(url)
+        yield shown
+
+
+@pytest.fixture
+async def firefox_page(tmp_path: Path) -> AsyncIterator[Page]:
+    """The same in Firefox, which `make setup` does not install."""
+    browser = firefox.program()
+    if browser is None:
+        pytest.skip("on demand: Firefox is not installed (Debian: apt install firefox-esr)")
+    async with (
+        player_address(tmp_path / "archive") as url,
+        firefox.running_page(browser, _profile(tmp_path)) as shown,
+    ):
+        await shown.open(url)
+        yield shown
+
+
+@asynccontextmanager
+async def player_address(clips: Path) -> AsyncIterator[str]:
+    """Serve the player and some clips; ranges are answered, as by any object store."""
     app = web.Application()
     app.router.add_get("/", _player)
-    # Answers ranges, as any object store and nginx do.
-    app.router.add_static("/clips", tmp_path / "archive")
+    app.router.add_static("/clips", clips)
     runner = web.AppRunner(app)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        profile = tmp_path / "profile"
-        profile.mkdir()
-        async with running_page(browser, profile) as shown:
-            port = runner.addresses[0][1]
-            await shown.open(f"http://127.0.0.1:{port}/")
-            yield shown
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()
 
 
 async def _player(_: web.Request) -> web.StreamResponse:
     return web.FileResponse(PLAYER)
+
+
+def _profile(tmp_path: Path) -> Path:
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    return profile

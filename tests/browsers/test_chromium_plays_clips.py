@@ -8,7 +8,7 @@ import pytest
 
 from replay_operator.api.replaycapture import Trim
 from replay_operator.media.capture import make_clip
-from tests.browsers.chromium import Page
+from tests.browsers.page import Page
 from tests.media.conftest import Buffer, RequestMaker
 from tests.media.wall_clock import seconds_of
 

@@ -49,7 +49,7 @@ def beeps(clip: Path) -> list[Heard]:
     """Find the beeps."""
     times, samples, rate_hz = _sound(clip)
     loud = times[np.abs(samples) > 0.2]
-    onsets = [t for t, before in zip(loud, [-1.0, *loud], strict=False) if t - before > 0.3]
+    onsets = loud[np.diff(loud, prepend=-1.0) > 0.3]
     return [Heard(float(t), _second(times, samples, rate_hz, t)) for t in onsets]
 
 
@@ -78,7 +78,8 @@ def dropouts(clip: Path) -> list[float]:
     """Find where the tone is not heard for 20 ms, in seconds of the clip. Its two ends do not count."""
     times, samples, _ = _sound(clip)
     heard = times[np.abs(samples) > 0.03]
-    return [float(a) for a, b in pairwise(heard) if b - a > 0.02 and a > 0.05]
+    last = heard[:-1][np.diff(heard) > 0.02]
+    return [float(seconds) for seconds in last if seconds > 0.05]
 
 
 @dataclass(frozen=True)

@@ -101,20 +101,6 @@ def archive_full(place: str | Path) -> CaptureFailedError:
     )
 
 
-def remove_parts_before(place: ClipPlace, attempt: int) -> None:
-    """Remove what earlier attempts left because they were killed. None of them runs any more.
-
-    The operator makes one Job after the other, and `podReplacementPolicy: Failed` one pod after the other.
-
-    Args:
-        place: The clip's place.
-        attempt: Number of this attempt.
-    """
-    with archive_errors(place.clip):
-        for earlier in range(1, attempt):
-            place.part(earlier).unlink(missing_ok=True)
-
-
 @contextmanager
 def part_file(place: ClipPlace, attempt: int, size_bytes: int) -> Iterator[int]:
     """Hold a file for the unfinished clip, with room reserved. It is gone at the end, published or not.

@@ -14,7 +14,6 @@ from replay_operator.media.archive import (
     archive_errors,
     clip_place,
     part_file,
-    remove_parts_before,
     written_back_early,
 )
 from replay_operator.media.failure import CaptureFailedError
@@ -54,7 +53,6 @@ def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
             f"the range ends at {request.end.isoformat()}, not after its start {request.start.isoformat()}",
         )
     place = clip_place(request.archive_directory, request.clip_path)
-    remove_parts_before(place, request.attempt)
     before = published_before(place, request.capture_uid)
     clear_leftovers(place, request.capture_uid, request.attempt)
     if before is not None:

@@ -11,7 +11,8 @@ from replay_operator.media.publish import read_sidecar
 def clear_leftovers(place: ClipPlace, capture_uid: str, attempt: int) -> None:
     """Remove the unfinished files of this and earlier attempts, and a result that lost its clip.
 
-    Of one capture no two attempts run at once: the Job replaces a pod only when it has ended.
+    None of them runs any more: the operator makes one Job after the other, and `podReplacementPolicy: Failed`
+    one pod after the other.
 
     Args:
         place: The clip's place. The name is this capture's.
