@@ -32,6 +32,7 @@ from replay_operator.media.archive import write_whole
 from replay_operator.media.capture import make_clip
 from replay_operator.media.extras import add_extras
 from replay_operator.media.failure import CaptureFailedError
+from replay_operator.media.stopwatch import Stopwatch, process_age_milliseconds
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -44,7 +45,7 @@ def run_capture(arguments: Sequence[str], environment: Mapping[str, str]) -> int
     """Make the clip that the flags or REPLAY_CAPTURE_REQUEST ask for.
 
     The answer goes to `--result`, to the sidecar beside the clip, to the termination message and, as one
-    line of JSON, to stdout.
+    line of JSON, to stdout. It says how long each part took; only stdout and `--result` know of the extras.
 
     Args:
         arguments: What follows `capture` on the command line.
@@ -66,8 +67,10 @@ def run_capture(arguments: Sequence[str], environment: Mapping[str, str]) -> int
 
 
 def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: str | None) -> int:
+    watch = Stopwatch()
+    watch.note("start", process_age_milliseconds())
     try:
-        place, result = make_clip(request)
+        place, result = make_clip(request, watch)
     except CaptureFailedError as error:
         return _answer(
             _failed(request.capture_uid, error.reason, error.message), request, environment, result_path
@@ -77,9 +80,19 @@ def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: 
         sentence = f"{type(error).__name__}: {error}. This is a fault of the program: report it with the log"
         unforeseen = _failed(request.capture_uid, CaptureErrorReason.INTERNAL, sentence)
         return _answer(unforeseen, request, environment, result_path)
+    result = _timed(result, watch)
     # Said now: whatever becomes of the extras, the clip is there.
     _write_termination_message(result, environment)
-    return _answer(add_extras(place, result, thumbnail=request.thumbnail), request, environment, result_path)
+    with watch.measure("extras"):
+        result = add_extras(place, result, thumbnail=request.thumbnail)
+    return _answer(_timed(result, watch), request, environment, result_path)
+
+
+def _timed(result: CaptureResult, watch: Stopwatch) -> CaptureResult:
+    """Add what is measured by now, unless the clip is that of an earlier attempt."""
+    if watch.timings.publish is None:
+        return result
+    return result.model_copy(update={"timings": watch.timings})
 
 
 def _answer(
@@ -114,12 +127,13 @@ def _would_hide_clip(result: CaptureResult, request: CaptureRequest | None, path
 
 
 def short_answer(result: CaptureResult, most_bytes: int = MAX_TERMINATION_MESSAGE_BYTES) -> str:
-    """Write the result as JSON that fits a termination message, leaving out the last holes and gaps.
+    """Write the result as JSON that fits a termination message, without timings and the last holes and gaps.
 
     Args:
         result: The result.
         most_bytes: Room for it.
     """
+    result = result.model_copy(update={"timings": None})
     while True:
         text = result.model_dump_json(by_alias=True, exclude_none=True)
         clip = result.clip
