@@ -15,12 +15,12 @@ from typing import Any
 
 from benchmarks.moment.bed import running_stack
 from benchmarks.moment.flushed import flush_table, save_flushed
-from benchmarks.moment.media import make_segment
 from benchmarks.moment.parts import parts_table
 from benchmarks.moment.stored import StoredPlan, save_stored
-from tests.stack.finished_run import first_segment
+from tests.stack.finished_run import Encoding, encode_segment
 from tests.stack.images import CHECKOUT
 
+FULL_HD = Encoding(seconds=10, size="1920x1080", frames_per_second=60, video_kbps=6000)
 PUBLISHED = (
     "the usual way, as published: 2.1 s for the cut alone (list 0.01, copy 0.8, concat 1.2, move 0.05)"
 )
@@ -34,10 +34,10 @@ def main() -> int:
     kept: dict[str, Any] = {"load_before": os.getloadavg()}
     with tempfile.TemporaryDirectory(prefix="replay-moment-") as name, running_stack(Path(name)) as stack:
         if arguments.captures:
-            plan = StoredPlan(captures=arguments.captures)
+            plan = StoredPlan(captures=arguments.captures, segment_seconds=FULL_HD.seconds)
             _say("encoding ten seconds of 1080p60")
-            file = make_segment(Path(name) / "first.ts", seconds=plan.segment_seconds)
-            stored = save_stored(stack, first_segment(file), plan, _say)
+            segment = encode_segment(Path(name) / "first.ts", FULL_HD)
+            stored = save_stored(stack, segment, plan, _say)
             kept["stored"] = dataclasses.asdict(stored)
             size, seconds = stored.clip_bytes / 1e6, stored.clip_milliseconds / 1000
             print(f"\n{len(stored.captures)} captures of {seconds:.1f} s, {size:.0f} MB each; {PUBLISHED}\n")

@@ -24,8 +24,8 @@ SAVED_SECONDS = 5
 class Flushed:
     """One flushed capture. All in milliseconds from the click, but for `waited`.
 
-    `waited` is how long the worker stood ready before the last segment came: as long as it is not 0, the start
-    of its pod costs nothing.
+    `waited` is how long the worker stood ready before the last segment came: as long as it is not 0, the
+    start of its pod costs nothing.
     """
 
     on_disk: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +25,52 @@ ARRIVAL_LAG_SECONDS = 0.65
 """A segment is on disk segmentSeconds + 0.65 s after its media ends (docs/sources.md)."""
 
 LISTED_LIVE = 5
+MEDIA_EPOCH_SECONDS = 3600
+"""PTS of a run's first frame, as the real worker writes it (docs/sources.md)."""
+
+SAMPLES_PER_SECOND = 48_000
+_AAC_FRAME_SAMPLES = 1024
 _PCR_WRAP = 1 << 33
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a segment is encoded. Filler holds the rate, so that the size does not depend on the picture."""
+
+    seconds: int = 2
+    size: str = "320x180"
+    frames_per_second: int = 15
+    video_kbps: int = 200
+
+
+def encode_segment(output: Path, encoding: Encoding) -> ShiftableSegment:
+    """Encode the first segment of a run: one key frame, and one AAC frame in each PES packet.
+
+    Args:
+        output: Where it goes.
+        encoding: How.
+
+    Raises:
+        CalledProcessError: ffmpeg failed; its words are on standard error.
+    """
+    rate, every = f"{encoding.video_kbps}k", str(encoding.frames_per_second * encoding.seconds)
+    # Not one more than fit: the sound of the next copy begins right behind.
+    sounds = str(SAMPLES_PER_SECOND * encoding.seconds // _AAC_FRAME_SAMPLES)
+    command = [
+        "ffmpeg",
+        *("-nostdin", "-hide_banner", "-loglevel", "error"),
+        *("-f", "lavfi", "-i", f"testsrc2=size={encoding.size}:rate={encoding.frames_per_second}"),
+        *("-f", "lavfi", "-i", f"sine=frequency=440:sample_rate={SAMPLES_PER_SECOND}"),
+        *("-t", str(encoding.seconds), "-pix_fmt", "yuv420p"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-x264-params", "nal-hrd=cbr"),
+        *("-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate),
+        *("-g", every, "-keyint_min", every, "-sc_threshold", "0"),
+        *("-c:a", "aac", "-b:a", "128k", "-ac", "2", "-frames:a", sounds),
+        *("-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", str(MEDIA_EPOCH_SECONDS)),
+        *("-f", "mpegts", "-pes_payload_size", "0", "-y", str(output)),
+    ]
+    subprocess.run(command, check=True)
+    return ShiftableSegment(output.read_bytes())
 
 
 class ShiftableSegment:
@@ -37,7 +83,7 @@ class ShiftableSegment:
     def __init__(self, data: bytes) -> None:
         grid = TsGrid(data)
         starts = grid.starts()
-        near = 3600 * TICKS_PER_SECOND
+        near = MEDIA_EPOCH_SECONDS * TICKS_PER_SECOND
         self._data = data
         self._stamps: list[tuple[int, int]] = []
         for pid in program_tracks(grid, starts):
@@ -116,11 +162,6 @@ def lay_run(stack: Stack, buffer: dict[str, Any], run: FinishedRun, segment: Shi
     for name, first in ((INDEX_PLAYLIST, 0), (LIVE_PLAYLIST, max(run.segments - LISTED_LIVE, 0))):
         (directory / name).write_text(_playlist(run, first))
     stack.wait_for(f"coverage of {run.segments} segments", lambda: _is_covered(stack, run), seconds=120)
-
-
-def first_segment(encoded: Path) -> ShiftableSegment:
-    """Read a segment that an encoder has written for PTS 3600 s."""
-    return ShiftableSegment(encoded.read_bytes())
 
 
 def _put_run(stack: Stack, path: RunPath, run_file: RunFile) -> None:
