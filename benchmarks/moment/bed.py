@@ -101,9 +101,11 @@ class Click:
         """
         status = capture["status"]
         clip = self._stack.archive() / status["clip"]["path"]
-        result = CaptureResult.model_validate_json(clip.with_suffix(".json").read_bytes())
         job = status["job"]["name"]
         (pod,) = self._stack.list_all("pods", labels=f"batch.kubernetes.io/job-name={job}")
+        # Only the log knows how long the publication took: the sidecar is written before it.
+        said = self._stack.kubectl("logs", pod["metadata"]["name"], "-c", "capture").splitlines()[-1]
+        result = CaptureResult.model_validate_json(said)
         ready = next(c for c in status["conditions"] if c["type"] == "Ready")
         return Told(
             click=self.at,

@@ -23,7 +23,7 @@ class Told:
         pod: Name of its pod.
         ready: `lastTransitionTime` of its Ready condition.
         published: When the clip got its name: the last change of its inode.
-        timings: From the sidecar.
+        timings: From the answer on the worker's standard output.
     """
 
     click: datetime

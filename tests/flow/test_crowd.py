@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,7 +152,8 @@ def test_a_crowd_of_captures_gets_whole_clips_in_fair_order_while_segments_die_a
         assert clip["holes"] == []
         assert WANTED <= timedelta(milliseconds=clip["milliseconds"]) <= WANTED + timedelta(seconds=0.3)
     assert watch.most_jobs <= PLACES
-    assert most_at_once([job for job in stack.list_all("jobs") if owner_name(job) in crowd]) <= PLACES
+    stack.wait_for("the end of all Jobs", lambda: len(ended_jobs(stack, crowd)) == len(crowd), seconds=60)
+    assert most_at_once(ended_jobs(stack, crowd)) <= PLACES
 
     jobs = {capture["status"]["job"]["name"]: crowd[name][0].name for name, capture in captures.items()}
     order = [jobs[name] for name in created_jobs(stack, offset) if name in jobs]
@@ -181,6 +182,11 @@ def created_jobs(stack: Stack, offset: int) -> list[str]:
     stack.plane.flush_audit_log()
     records = audit_records(stack.plane.audit_log, offset=offset)
     return [r.name for r in records if (r.verb, r.resource, r.code) == ("create", "jobs", 201)]
+
+
+def ended_jobs(stack: Stack, captures: Collection[str]) -> list[dict[str, Any]]:
+    jobs = [job for job in stack.list_all("jobs") if owner_name(job) in captures]
+    return [job for job in jobs if "completionTime" in job.get("status", {})]
 
 
 def most_at_once(jobs: list[dict[str, Any]]) -> int:

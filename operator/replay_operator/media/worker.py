@@ -26,15 +26,18 @@ from replay_operator.api.capture_job import (
     CaptureRequest,
     CaptureResult,
     ExitCode,
+    Timings,
 )
 from replay_operator.api.replaycapture import Holes, Trim, WhenShort
-from replay_operator.media.archive import write_whole
+from replay_operator.media.archive import clip_place, write_whole
 from replay_operator.media.capture import make_clip
 from replay_operator.media.extras import add_extras
 from replay_operator.media.failure import CaptureFailedError
+from replay_operator.media.publish import published_before
 from replay_operator.media.stopwatch import Stopwatch, process_age_milliseconds
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
+_CLIP, _EXTRAS = "clip", "extras"
 
 TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
 _KUBERNETES_TERMINATION_LOG = "/dev/termination-log"
@@ -63,12 +66,17 @@ def run_capture(arguments: Sequence[str], environment: Mapping[str, str]) -> int
     except ValidationError as error:
         refused = _failed("", CaptureErrorReason.BAD_REQUEST, f"the request is not valid: {_sentence(error)}")
         return _answer(refused, None, environment, flags.result)
-    return _make(request, environment, flags.result)
-
-
-def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: str | None) -> int:
     watch = Stopwatch()
     watch.note("start", process_age_milliseconds())
+    if flags.only == _EXTRAS:
+        return _add_extras(request, environment, flags.result, watch)
+    return _make(request, environment, flags, watch)
+
+
+def _make(
+    request: CaptureRequest, environment: Mapping[str, str], flags: argparse.Namespace, watch: Stopwatch
+) -> int:
+    result_path = flags.result
     try:
         place, result = make_clip(request, watch)
     except CaptureFailedError as error:
@@ -81,11 +89,32 @@ def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: 
         unforeseen = _failed(request.capture_uid, CaptureErrorReason.INTERNAL, sentence)
         return _answer(unforeseen, request, environment, result_path)
     result = _timed(result, watch)
+    if flags.only == _CLIP:
+        return _answer(result, request, environment, result_path)
     # Said now: whatever becomes of the extras, the clip is there.
     _write_termination_message(result, environment)
     with watch.measure("extras"):
         result = add_extras(place, result, thumbnail=request.thumbnail)
     return _answer(_timed(result, watch), request, environment, result_path)
+
+
+def _add_extras(
+    request: CaptureRequest, environment: Mapping[str, str], result_path: str | None, watch: Stopwatch
+) -> int:
+    """Add the extras to the clip that another process of this capture has published. They never fail it."""
+    try:
+        place = clip_place(request.archive_directory, request.clip_path)
+        result = published_before(place, request.capture_uid)
+    except CaptureFailedError as error:
+        _log.warning("no extras: %s", error.message)
+        return ExitCode.MADE
+    if result is None:
+        _log.warning("no extras: %s is not there (any more)", place.relative)
+        return ExitCode.MADE
+    with watch.measure("extras"):
+        result = add_extras(place, result, thumbnail=request.thumbnail)
+    timings = (result.timings or Timings()).model_copy(update={"extras": watch.timings.extras})
+    return _answer(result.model_copy(update={"timings": timings}), request, environment, result_path)
 
 
 def _timed(result: CaptureResult, watch: Stopwatch) -> CaptureResult:
@@ -186,6 +215,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--when-short", choices=[w.value for w in WhenShort], default=WhenShort.CLAMP.value)
     parser.add_argument("--title", help="title written into the MP4")
     parser.add_argument("--no-thumbnail", action="store_true", help="no picture beside the clip")
+    parser.add_argument(
+        "--only",
+        choices=[_CLIP, _EXTRAS],
+        help="make the clip and leave digest and picture out, or add them to a clip that is there",
+    )
     parser.add_argument("--result", metavar="FILE.json", help="where to write the answer")
     return parser
 
