@@ -13,14 +13,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.capture.media import make_segments
 from benchmarks.moment.bed import running_stack
 from benchmarks.moment.flushed import flush_table, save_flushed
 from benchmarks.moment.parts import parts_table
-from benchmarks.moment.stored import StoredPlan, save_stored
-from tests.stack.finished_run import Encoding, encode_segment
+from benchmarks.moment.stored import save_stored
 from tests.stack.images import CHECKOUT
+from tests.testbed.build_cache import cache_directory
 
-FULL_HD = Encoding(seconds=10, size="1920x1080", frames_per_second=60, video_kbps=6000)
+SEGMENTS = 60
+"""Of ten seconds each."""
+
 PUBLISHED = (
     "the usual way, as published: 2.1 s for the cut alone (list 0.01, copy 0.8, concat 1.2, move 0.05)"
 )
@@ -32,12 +35,10 @@ def main() -> int:
     # The image holds compiled modules; a checkout may not, and containers of the stand-in write none.
     compileall.compile_dir(CHECKOUT / "operator" / "replay_operator", quiet=2)
     kept: dict[str, Any] = {"load_before": os.getloadavg()}
+    segments = make_segments(cache_directory(os.environ) / "bench", SEGMENTS) if arguments.captures else []
     with tempfile.TemporaryDirectory(prefix="replay-moment-") as name, running_stack(Path(name)) as stack:
         if arguments.captures:
-            plan = StoredPlan(captures=arguments.captures, segment_seconds=FULL_HD.seconds)
-            _say("encoding ten seconds of 1080p60")
-            segment = encode_segment(Path(name) / "first.ts", FULL_HD)
-            stored = save_stored(stack, segment, plan, _say)
+            stored = save_stored(stack, segments, arguments.captures, _say)
             kept["stored"] = dataclasses.asdict(stored)
             size, seconds = stored.clip_bytes / 1e6, stored.clip_milliseconds / 1000
             print(f"\n{len(stored.captures)} captures of {seconds:.1f} s, {size:.0f} MB each; {PUBLISHED}\n")

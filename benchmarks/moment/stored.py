@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from benchmarks.capture.media import SEGMENT_SECONDS
 from benchmarks.moment.bed import Click, record
 from benchmarks.moment.parts import Part, parts_of
 from replay_operator.domain.layout import RunPath, run_name
-from tests.stack.finished_run import FinishedRun, ShiftableSegment, lay_run
+from tests.stack.finished_run import FinishedRun, lay_run
 from tests.stack.stack import Stack
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPlan:
-    """How much lies there, and how often it is saved."""
-
-    captures: int
-    segment_seconds: int = 10
-    segments: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,39 +26,39 @@ class StoredFigures:
 
 
 def save_stored(
-    stack: Stack, segment: ShiftableSegment, plan: StoredPlan, say: Callable[[str], None]
+    stack: Stack, segments: Sequence[Path], captures: int, say: Callable[[str], None]
 ) -> StoredFigures:
     """Lay ten minutes into a suspended buffer and save them again and again, one capture at a time.
 
     Args:
         stack: Where.
-        segment: What each segment of the run holds.
-        plan: How much and how often.
+        segments: A run of ten minutes.
+        captures: How often it is saved.
         say: Tells how far it is.
     """
-    buffer = record(stack, segmentSeconds=plan.segment_seconds, windowSeconds=600)
+    buffer = record(stack, segmentSeconds=SEGMENT_SECONDS, windowSeconds=600)
     name = buffer["metadata"]["name"]
     first_media = datetime.fromisoformat(buffer["status"]["egress"]["startedAt"])
     stack.kubectl("patch", "rb", name, "--type=merge", "-p", '{"spec":{"suspend":true}}')
     stack.wait_for_condition("rb", name, "Recording", status="False", seconds=60)
     # Before what it recorded itself, and not further back than its window.
-    length = timedelta(seconds=plan.segments * plan.segment_seconds)
+    length = timedelta(seconds=len(segments) * SEGMENT_SECONDS)
     began_at = (first_media - length - timedelta(seconds=5)).replace(microsecond=0)
     path = RunPath(stack.namespace, buffer["metadata"]["uid"], run_name(began_at, "ab12cd34"))
-    run = FinishedRun(path, began_at, plan.segment_seconds, plan.segments)
-    lay_run(stack, buffer, run, segment)
-    say(f"{plan.segments} segments lie on the buffer volume and are indexed")
+    run = FinishedRun(path, began_at, SEGMENT_SECONDS, segments)
+    lay_run(stack, buffer, run)
+    say(f"{len(segments)} segments lie on the buffer volume and are indexed")
     wanted = {"between": {"start": run.began_at.isoformat(), "end": run.ended_at.isoformat()}}
-    captures: list[list[Part]] = []
+    found: list[list[Part]] = []
     clip: dict[str, int] = {}
-    for number in range(plan.captures):
+    for number in range(captures):
         click = Click(stack, name)
         capture = click.save(range=wanted)
         clip = capture["status"]["clip"]
-        captures.append(parts_of(click.told(capture), click.requests()))
+        found.append(parts_of(click.told(capture), click.requests()))
         click.forget()
-        say(f"capture {number + 1} of {plan.captures}: {_sentence(captures[-1])}")
-    return StoredFigures(captures, clip["bytes"], clip["milliseconds"])
+        say(f"capture {number + 1} of {captures}: {_sentence(found[-1])}")
+    return StoredFigures(found, clip["bytes"], clip["milliseconds"])
 
 
 def _sentence(parts: list[Part]) -> str:

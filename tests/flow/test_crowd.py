@@ -15,7 +15,8 @@ from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS
 from replay_operator.domain.layout import RunPath, run_name, segment_name
 from tests.flow.conftest import SEGMENT_SECONDS, BufferFactory, capture_object
 from tests.flow.test_capture_life import PLACES, between, instant
-from tests.stack.finished_run import BUFFER_CLAIM, Encoding, FinishedRun, encode_segment, lay_run
+from tests.media.repeated_run import make_long_run
+from tests.stack.finished_run import BUFFER_CLAIM, FinishedRun, lay_run
 from tests.stack.stack import Stack
 from tests.testbed.audit import audit_log_size, audit_records
 
@@ -30,6 +31,7 @@ KEPT = timedelta(seconds=WINDOW_SECONDS + DEFAULT_SLACK_SECONDS)
 MARGIN = timedelta(seconds=10)
 """How long after the click the first of the wanted segments would go if nobody held it."""
 
+SEGMENTS = 60
 WANTED = timedelta(seconds=4)
 HELD = frozenset({"Queued", "Cutting"})
 """States of a capture that the agent has acknowledged."""
@@ -108,15 +110,15 @@ def people(stack: Stack, new_buffer: BufferFactory, tmp_path: Path) -> Iterator[
 
     The run is laid there: nobody waits two minutes and a half until a recording is old enough to go.
     """
-    segment = encode_segment(tmp_path / "first.ts", Encoding(seconds=SEGMENT_SECONDS))
+    segments = sorted(make_long_run(tmp_path / "run", tmp_path, SEGMENTS).glob("seg_*.ts"))
     buffers = [new_buffer(windowSeconds=WINDOW_SECONDS, owner=f"owner-{n}") for n in range(OWNERS)]
     found: dict[str, Person] = {}
     for name in buffers:
         buffer = stack.wait_for_condition("rb", name, "Recording", seconds=90)
         began_at = (datetime.now(UTC) - KEPT + MARGIN).replace(microsecond=0)
         path = RunPath(stack.namespace, buffer["metadata"]["uid"], run_name(began_at, "0123abcd"))
-        run = FinishedRun(path, began_at, SEGMENT_SECONDS, segments=60)
-        lay_run(stack, buffer, run, segment)
+        run = FinishedRun(path, began_at, SEGMENT_SECONDS, segments)
+        lay_run(stack, buffer, run)
         directory = stack.node.volume_path(stack.namespace, BUFFER_CLAIM) / path.relative
         found[name] = Person(buffer["spec"]["owner"], name, run, directory)
     yield found

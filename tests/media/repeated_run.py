@@ -48,10 +48,11 @@ def later(segment: bytes, ticks: int) -> bytes:
     grid = TsGrid(segment)
     output = bytearray(segment)
     for rows in grid.starts().values():
-        for head in pes_heads(grid, rows, MEDIA_EPOCH_TICKS):
-            write_timestamp(output, head.pts_at, head.pts + ticks)
-            if head.dts_at is not None:
-                write_timestamp(output, head.dts_at, head.dts + ticks)
+        heads = pes_heads(grid, rows, MEDIA_EPOCH_TICKS)
+        for position, (pts, dts) in enumerate(zip(heads.pts, heads.dts, strict=True)):
+            write_timestamp(output, heads.pts_at(position), pts + ticks)
+            if heads.has_dts[position]:
+                write_timestamp(output, heads.dts_at(position), dts + ticks)
     return bytes(output)
 
 
