@@ -69,6 +69,10 @@ bench-agent: setup ## What following segments costs the agent (BUFFERS=1000)
 bench-capture: setup ## What a clip costs, beside the usual way (ROUNDS=5, ONLY="one run")
 	$(BIN)/python -m benchmarks.capture --rounds $(or $(ROUNDS),5) --only "$(ONLY)"
 
+.PHONY: bench-moment
+bench-moment: setup bed ## From the click to the clip, part by part (CAPTURES=20, FLUSHES=5)
+	$(BIN)/python -m benchmarks.moment --captures $(or $(CAPTURES),20) --flushes $(or $(FLUSHES),5)
+
 .PHONY: generate
 generate: setup ## Write crds/ from the models
 	$(BIN)/replay-operator crds crds

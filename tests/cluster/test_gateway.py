@@ -268,7 +268,7 @@ async def test_a_capture_job_is_taken_as_it_is_built_where_pods_must_be_restrict
     strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
     control_plane.kubectl("create", "-n", namespace, *strict, "-f", "-", input=json.dumps(body))
     created = await gateway.create(JOBS, namespace, body)
-    assert created["spec"]["template"]["spec"]["containers"][0]["args"] == ["capture"]
+    assert created["spec"]["template"]["spec"]["initContainers"][0]["args"][0] == "capture"
 
 
 async def test_the_same_news_told_twice_is_one_event(gateway: KubernetesGateway, namespace: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS, PODS
 from replay_operator.controller.assembly import build_operator
 from replay_operator.controller.keys import Key
@@ -171,18 +172,14 @@ class Rig:
     def job_ends(self, name: str, *, condition: str, message: str | None) -> None:
         """A Job ends, its pod leaves a termination message, and the watch tells."""
         if message is not None:
-            ended = {"terminated": {"exitCode": 0, "finishedAt": "2026-11-23T12:01:00Z", "message": message}}
-            pod = {
-                "metadata": {
-                    "name": f"{name}-abcde",
-                    "namespace": NAMESPACE,
-                    "labels": {"batch.kubernetes.io/job-name": name},
-                },
-                "status": {"containerStatuses": [{"name": "capture", "state": ended}]},
-            }
-            self.cluster.add(PODS, pod)
+            self.cluster.add(PODS, pod_of(name, message))
         status = {"conditions": [{"type": condition, "status": "True", "reason": "R", "message": "m"}]}
         self.jobs.put(self.cluster.change(JOBS, NAMESPACE, name, status=status))
+
+    def pod_tells(self, name: str, message: str, *, uid: str = CAPTURE_UID) -> None:
+        """The container that makes the clip ends, and the next one begins; the watch tells."""
+        pod = self.cluster.add(PODS, pod_of(name, message, uid=uid))
+        self.operator.inbox.capture_pod("MODIFIED", pod)
 
     @property
     def buffer(self) -> ReplayBuffer:
@@ -215,6 +212,16 @@ class Rig:
     @property
     def job_names(self) -> list[str]:
         return [body["metadata"]["name"] for body in self.cluster.all_of(JOBS)]
+
+
+def pod_of(job: str, message: str, *, uid: str = CAPTURE_UID) -> dict[str, Any]:
+    """A pod of which the first container has ended and left a message."""
+    ended = {"terminated": {"exitCode": 0, "finishedAt": "2026-11-23T12:01:00Z", "message": message}}
+    labels = {"batch.kubernetes.io/job-name": job, CAPTURE_UID_LABEL: uid}
+    return {
+        "metadata": {"name": f"{job}-abcde", "namespace": NAMESPACE, "labels": labels},
+        "status": {"initContainerStatuses": [{"name": "capture", "state": ended}]},
+    }
 
 
 def run_of(egress: Egress) -> RunPath:

@@ -106,7 +106,7 @@ async def test_the_job_is_made_once_the_last_instant_is_on_disk(asked: Rig) -> N
 async def test_the_job_is_asked_for_exactly_the_resolved_range(asked: Rig) -> None:
     await until_cutting(asked)
     (job,) = asked.cluster.all_of(JOBS)
-    (variable,) = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    (variable,) = job["spec"]["template"]["spec"]["initContainers"][0]["env"]
     assert variable["name"] == REQUEST_VARIABLE
     request = CaptureRequest.model_validate_json(variable["value"])
     assert (request.capture_uid, request.attempt) == (CAPTURE_UID, 1)
@@ -134,6 +134,48 @@ async def test_the_clip_comes_from_the_termination_message(asked: Rig) -> None:
     assert asked.capture_reason == "ClipReady"
     assert asked.capture.status.clip == CLIP
     assert asked.metrics.registry.get_sample_value("replay_buffer_captures_total") == 1
+
+
+async def test_a_clip_is_ready_as_soon_as_it_is_published_and_its_extras_follow(asked: Rig) -> None:
+    await until_cutting(asked)
+    name = asked.job_names[0]
+    await asked.woken()
+    asked.pod_tells(name, DONE)
+    assert await asked.woken() == {Key(Kind.CAPTURE, CAPTURE_UID)}
+    await asked.reconcile_capture()
+    assert asked.capture_reason == "ClipReady"
+    assert asked.capture.status.clip == CLIP
+    await asked.policy.publish()
+    assert asked.agent.pinned() == set(), "the segments are no longer needed"
+
+    with_extras = CLIP.model_copy(update={"sha256": "0" * 64, "thumbnail": "goal.jpg"})
+    told = CaptureResult(capture_uid=CAPTURE_UID, clip=with_extras).model_dump_json(by_alias=True)
+    asked.job_ends(name, condition="Complete", message=told)
+    await asked.reconcile_capture()
+    assert asked.capture.status.clip == with_extras
+    assert asked.capture_status_writes == 4
+    await asked.reconcile_capture()
+    assert asked.capture_status_writes == 4
+
+
+async def test_a_clip_stays_ready_when_its_extras_fail(asked: Rig) -> None:
+    await until_cutting(asked)
+    name = asked.job_names[0]
+    asked.pod_tells(name, DONE)
+    await asked.reconcile_capture()
+    asked.job_ends(name, condition="Failed", message=DONE)
+    await asked.reconcile_capture()
+    assert (asked.capture_reason, asked.capture.status.clip) == ("ClipReady", CLIP)
+    assert asked.job_names == [name]
+
+
+async def test_a_failure_that_a_pod_tells_of_is_left_to_its_job(asked: Rig) -> None:
+    await until_cutting(asked)
+    await asked.woken()
+    asked.pod_tells(asked.job_names[0], failed(CaptureErrorReason.ARCHIVE_FULL))
+    assert await asked.woken() == set()
+    await asked.reconcile_capture()
+    assert asked.capture_reason == "Cutting"
 
 
 async def test_three_status_writes_bring_a_capture_to_its_clip(asked: Rig) -> None:
@@ -286,7 +328,7 @@ async def test_a_namesake_of_the_buffer_does_not_take_its_place(asked: Rig) -> N
     await asked.reconcile_capture()
     (job,) = asked.cluster.all_of(JOBS)
     request = CaptureRequest.model_validate_json(
-        job["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
+        job["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"]
     )
     assert request.buffer_directory == f"/buffer/{NAMESPACE}/{BUFFER_UID}"
     assert {body["metadata"]["uid"] for body in asked.cluster.all_of(BUFFERS)} == {other}

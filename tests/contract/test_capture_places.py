@@ -98,6 +98,23 @@ async def test_who_waits_is_woken_when_a_place_gets_free_and_nobody_else_is(busy
     assert in_state(busy, "Queued") == [uids[4]]
 
 
+async def test_a_job_keeps_its_place_until_it_has_added_the_extras(busy: Rig) -> None:
+    uids = [f"aaaaaaa{n}" for n in range(4)]
+    for uid in uids:
+        ask(busy, uid, created=int(uid[-1]))
+    await pinned(busy, *uids)
+    await reconcile(busy, *uids)
+    message = CaptureResult(capture_uid=uids[0], clip=CLIP).model_dump_json(by_alias=True)
+    busy.pod_tells(job_of(busy, uids[0]), message, uid=uids[0])
+    await reconcile(busy, uids[0])
+    assert state(busy, uids[0]) == "ClipReady"
+    await busy.woken()
+    await busy.operator.install.reconcile()
+    assert await busy.woken() == set(), "there are three Jobs still"
+    await clip_is_made(busy, uids[0])
+    assert await busy.woken() == {Key(Kind.CAPTURE, uids[3])}
+
+
 async def test_the_line_moves_without_a_write_to_those_who_wait(busy: Rig) -> None:
     uids = [f"aaaaaaa{n}" for n in range(6)]
     for uid in uids:

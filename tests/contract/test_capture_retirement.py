@@ -95,6 +95,19 @@ async def test_a_crash_before_the_jobs_time_to_live_is_made_up_for(rig: Rig) -> 
 # --- time to live
 
 
+async def test_a_capture_does_not_expire_while_its_job_adds_the_extras(rig: Rig) -> None:
+    await cutting(rig, ttlSecondsAfterFinished=60)
+    name = rig.job_names[0]
+    rig.pod_tells(name, DONE)
+    await rig.reconcile_capture()
+    rig.clock.go_on(61)
+    assert await rig.reconcile_capture() == 2
+    assert exists(rig)
+    rig.job_ends(name, condition="Complete", message=DONE)
+    await rig.reconcile_capture()
+    assert not exists(rig)
+
+
 async def test_a_finished_capture_is_deleted_when_its_time_is_over_and_its_clip_stays(rig: Rig) -> None:
     await ready(rig, ttlSecondsAfterFinished=60)
     delay = await rig.reconcile_capture()

@@ -89,6 +89,7 @@ def _save(stack: Stack) -> None:
     clip = capture["status"].get("clip")
     if clip is None:
         raise SystemExit(f"the capture failed:\n{json.dumps(capture['status'], indent=2)}")
+    clip = stack.wait_for("digest and picture", lambda: _with_extras(stack), seconds=60)
     _say("events of the capture:")
     stack_events = stack.kubectl(
         "get",
@@ -99,6 +100,12 @@ def _save(stack: Stack) -> None:
     )
     print(stack_events)
     _show_clip(stack, clip, took)
+
+
+def _with_extras(stack: Stack) -> dict[str, object] | None:
+    """Give the clip once its Job has added what comes after Ready."""
+    clip: dict[str, object] = (stack.get("rcap", CAPTURE) or {})["status"]["clip"]
+    return clip if "sha256" in clip else None
 
 
 def _show_clip(stack: Stack, clip: dict[str, object], took: float) -> None:

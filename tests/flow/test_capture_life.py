@@ -9,7 +9,7 @@ import pytest
 
 from tests.flow.conftest import SEGMENT_SECONDS, BufferFactory, capture_object
 from tests.flow.receiver import NewsReceiver
-from tests.flow.test_record_and_save import wait_for_window
+from tests.flow.test_record_and_save import wait_for_extras, wait_for_window
 from tests.stack.stack import Stack
 
 PLACES = 3
@@ -34,6 +34,16 @@ def names_beside(stack: Stack, clip: str) -> list[str]:
 
 def jobs_of(stack: Stack, capture: dict[str, Any]) -> list[dict[str, Any]]:
     return stack.list_all("jobs", labels=f"replaybuffer.dev/capture-uid={capture['metadata']['uid']}")
+
+
+def ended_job_of(stack: Stack, capture: dict[str, Any]) -> dict[str, Any]:
+    """A clip is ready before its Job has ended."""
+
+    def look() -> dict[str, Any] | None:
+        (job,) = jobs_of(stack, capture)
+        return job if "completionTime" in job.get("status", {}) else None
+
+    return stack.wait_for(f"the end of the Job of {capture['metadata']['name']}", look, seconds=60)
 
 
 def between(start: datetime, end: datetime) -> dict[str, Any]:
@@ -93,7 +103,13 @@ def test_a_clip_goes_with_its_capture_if_that_was_asked_for(stack: Stack, record
     capture = stack.wait_for_condition("rcap", "forgotten", "Ready", seconds=60)
     assert capture["metadata"]["finalizers"] == ["replaybuffer.dev/clip"]
     clip = capture["status"]["clip"]["path"]
+    wait_for_extras(stack, "forgotten")
     assert len(names_beside(stack, clip)) == 3, "clip, sidecar, picture"
+    stack.wait_for(
+        "the Job's time to live",
+        lambda: [job["spec"].get("ttlSecondsAfterFinished") for job in jobs_of(stack, capture)] == [3600],
+        seconds=30,
+    )
     stack.kubectl("delete", "rcap", "forgotten", "--wait=false")
     stack.wait_for("the end of the capture", lambda: stack.get("rcap", "forgotten") is None, seconds=60)
     assert names_beside(stack, clip) == []
@@ -104,8 +120,6 @@ def test_a_clip_goes_with_its_capture_if_that_was_asked_for(stack: Stack, record
 def test_an_object_expires_and_its_clip_stays(stack: Stack, recording: str) -> None:
     stack.apply(capture_object("expiring", recording, ttlSecondsAfterFinished=3))
     capture = stack.wait_for_condition("rcap", "expiring", "Ready", seconds=60)
-    (job,) = jobs_of(stack, capture)
-    assert job["spec"]["ttlSecondsAfterFinished"] == 3600
     stack.wait_for("the end of the capture", lambda: stack.get("rcap", "expiring") is None, seconds=30)
     assert (stack.archive() / capture["status"]["clip"]["path"]).exists()
 
@@ -118,7 +132,7 @@ def test_captures_that_are_asked_for_at_once_are_cut_a_few_at_a_time(stack: Stac
     captures = [stack.wait_for_condition("rcap", name, "Ready", seconds=150) for name in names]
     spans = []
     for capture in captures:
-        (job,) = jobs_of(stack, capture)
+        job = ended_job_of(stack, capture)
         spans.append(
             (instant(job["metadata"]["creationTimestamp"]), instant(job["status"]["completionTime"]))
         )

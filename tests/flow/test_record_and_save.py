@@ -6,6 +6,7 @@ import subprocess
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -37,6 +38,16 @@ def wait_for_window(stack: Stack, buffer: str, seconds: float) -> None:
         return window is not None and window.total_seconds() >= seconds
 
     stack.wait_for(f"a window of {seconds} s", long_enough, seconds=60)
+
+
+def wait_for_extras(stack: Stack, capture: str) -> dict[str, Any]:
+    """Digest and picture come after the clip is ready."""
+
+    def look() -> dict[str, Any] | None:
+        clip: dict[str, Any] = (stack.get("rcap", capture) or {})["status"]["clip"]
+        return clip if "sha256" in clip else None
+
+    return stack.wait_for(f"the extras of {capture}", look, seconds=60)
 
 
 def shown_wall_clock(clip: Path) -> list[int]:
@@ -83,8 +94,9 @@ def test_a_recorded_moment_becomes_a_whole_clip(stack: Stack, recording: str) ->
     boxes = box_order(clip)
     assert boxes.index("moov") < boxes.index("mdat")
     assert status["clip"]["holes"] == []
-    assert len(status["clip"]["sha256"]) == 64
-    assert (stack.archive() / status["clip"]["thumbnail"]).stat().st_size > 0
+    extras = wait_for_extras(stack, "moment")
+    assert len(extras["sha256"]) == 64
+    assert (stack.archive() / extras["thumbnail"]).stat().st_size > 0
 
 
 def test_the_job_belongs_to_its_capture_and_goes_with_it(stack: Stack, recording: str) -> None:

@@ -32,12 +32,64 @@ def test_a_request_in_the_environment_makes_a_clip_and_a_termination_message(
     assert done.returncode == 0, done.stderr
     clip = Path(request.archive_directory, request.clip_path)
     message = CaptureResult.model_validate_json((tmp_path / "log").read_bytes())
-    assert message == CaptureResult.model_validate_json(clip.with_suffix(".json").read_bytes())
-    assert message == CaptureResult.model_validate_json(done.stdout)
+    sidecar = CaptureResult.model_validate_json(clip.with_suffix(".json").read_bytes())
+    told = CaptureResult.model_validate_json(done.stdout)
+    assert message.clip == sidecar.clip == told.clip
     assert message.capture_uid == "uid-1"
     assert message.clip is not None
     assert message.clip.sha256
     assert clip.with_suffix(".jpg").exists()
+
+
+def test_the_answer_says_how_long_each_part_took_and_the_termination_message_is_spared_that(
+    healthy_run: Path, ask: RequestMaker, tmp_path: Path
+) -> None:
+    request = ask(healthy_run, 3, 8)
+    done = run(environment=by_environment(request, tmp_path / "log"))
+    before_extras = {"start", "wait", "plan", "join", "verify", "publish"}
+    sidecar = Path(request.archive_directory, request.clip_path).with_suffix(".json")
+    assert json.loads(sidecar.read_text())["timings"].keys() == before_extras
+    assert json.loads(done.stdout)["timings"].keys() == {*before_extras, "extras"}
+    assert "timings" not in json.loads((tmp_path / "log").read_text())
+
+    again = run(environment=by_environment(request, tmp_path / "log"))
+    assert json.loads(again.stdout)["timings"].keys() == before_extras, "those of the attempt that made it"
+
+
+def test_a_clip_and_its_extras_can_be_made_by_two_processes(
+    healthy_run: Path, ask: RequestMaker, tmp_path: Path
+) -> None:
+    request = ask(healthy_run, 3, 8)
+    clip = Path(request.archive_directory, request.clip_path)
+    first = run("--only", "clip", environment=by_environment(request, tmp_path / "first"))
+    assert first.returncode == 0, first.stderr
+    made = CaptureResult.model_validate_json((tmp_path / "first").read_bytes()).clip
+    assert made is not None
+    assert (made.sha256, made.thumbnail, clip.with_suffix(".jpg").exists()) == (None, None, False)
+
+    second = run("--only", "extras", environment=by_environment(request, tmp_path / "second"))
+    assert second.returncode == 0, second.stderr
+    complete = CaptureResult.model_validate_json((tmp_path / "second").read_bytes()).clip
+    assert complete is not None
+    assert complete.sha256
+    assert clip.with_suffix(".jpg").exists()
+    assert complete.model_copy(update={"sha256": None, "thumbnail": None}) == made
+    assert CaptureResult.model_validate_json(clip.with_suffix(".json").read_bytes()).clip == complete
+
+
+@pytest.mark.parametrize("left", ["nothing", "another's clip"])
+def test_extras_of_a_clip_that_is_not_there_fail_nothing(
+    healthy_run: Path, ask: RequestMaker, tmp_path: Path, left: str
+) -> None:
+    request = ask(healthy_run, 3, 8)
+    clip = Path(request.archive_directory, request.clip_path)
+    if left != "nothing":
+        clip.parent.mkdir(parents=True, exist_ok=True)
+        clip.write_bytes(b"mine")
+    done = run("--only", "extras", environment=by_environment(request, tmp_path / "log"))
+    assert done.returncode == 0
+    assert "no extras" in done.stderr
+    assert not (tmp_path / "log").exists()
 
 
 def test_flags_make_exactly_the_file_that_is_named(healthy_run: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from replay_operator.api.capture_job import (
     ExitCode,
 )
 from replay_operator.cluster.jobs import (
+    CAPTURE_PODS,
     CAPTURE_UID_LABEL,
     JobPhase,
     JobSettings,
@@ -60,15 +61,23 @@ def pod_spec(job: Json) -> Json:
 
 
 def container(job: Json) -> Json:
-    (only,) = pod_spec(job)["containers"]
-    return dict(only)
+    """The one that makes the clip."""
+    (first,) = pod_spec(job)["initContainers"]
+    return dict(first)
+
+
+def extras(job: Json) -> Json:
+    (second,) = pod_spec(job)["containers"]
+    return dict(second)
 
 
 def test_the_request_travels_unchanged_and_never_through_a_shell() -> None:
     (variable,) = container(body())["env"]
     assert variable["name"] == REQUEST_VARIABLE
     assert CaptureRequest.model_validate_json(variable["value"]) == REQUEST
-    assert container(body())["args"] == ["capture"]
+    assert container(body())["args"] == ["capture", "--only", "clip"]
+    assert extras(body())["args"] == ["capture", "--only", "extras"]
+    assert extras(body())["env"] == container(body())["env"]
     assert "command" not in container(body())
 
 
@@ -139,11 +148,16 @@ def test_only_a_final_condition_ends_a_job(seen: Json | None, phase: JobPhase, m
     assert job_phase(seen) == (phase, message)
 
 
+def test_the_watch_of_the_fleet_delivers_the_pods_of_captures_whatever_its_label() -> None:
+    labels = body(fleet_label="app")["spec"]["template"]["metadata"]["labels"]
+    assert (labels["app"], labels[CAPTURE_UID_LABEL]) == (CAPTURE_PODS, CAPTURE_UID)
+
+
 def pod(message: str | None, *, finished: str = "2026-11-23T12:00:05Z") -> Json:
     ended: Json = {"exitCode": 0, "finishedAt": finished}
     if message is not None:
         ended["message"] = message
-    return {"status": {"containerStatuses": [{"name": "capture", "state": {"terminated": ended}}]}}
+    return {"status": {"initContainerStatuses": [{"name": "capture", "state": {"terminated": ended}}]}}
 
 
 def result(reason: str = "NoMedia", uid: str = CAPTURE_UID) -> str:
@@ -174,7 +188,7 @@ def test_a_pod_that_was_killed_after_another_had_told_does_not_hide_the_result()
         (),
         ({},),
         ({"status": {}},),
-        ({"status": {"containerStatuses": [{"name": "capture", "state": {"running": {}}}]}},),
+        ({"status": {"initContainerStatuses": [{"name": "capture", "state": {"running": {}}}]}},),
         (pod(None),),
         (pod(""),),
         (pod("not json"),),

@@ -94,9 +94,29 @@ class CaptureError(ApiModel):
     message: Annotated[str, Field(max_length=1024)]
 
 
+class Timings(ApiModel):
+    """How long the parts of an attempt took, in milliseconds, in the order in which they come.
+
+    `start` begins with the process and holds Python and its imports; absent where `/proc` does not tell.
+    `wait` is for the last segment of the range. What the sidecar holds ends with `publish`.
+    """
+
+    start: int | None = None
+    wait: int | None = None
+    plan: int | None = None
+    join: int | None = None
+    verify: int | None = None
+    publish: int | None = None
+    extras: int | None = None
+
+
 class CaptureResult(ApiModel):
-    """The answer: exactly one of the two. Also the sidecar beside the clip, and `--result`."""
+    """The answer: exactly one of clip and error. Also the sidecar beside the clip, and `--result`.
+
+    `timings` are not in the termination message.
+    """
 
     capture_uid: str
     clip: Clip | None = None
     error: CaptureError | None = None
+    timings: Timings | None = None

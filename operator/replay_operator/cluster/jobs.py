@@ -16,6 +16,8 @@ from replay_operator.domain.captures import job_name
 
 CAPTURE_UID_LABEL = "replaybuffer.dev/capture-uid"
 CAPTURE_NAME_ANNOTATION = "replaybuffer.dev/capture"
+CAPTURE_PODS = "replay-capture"
+"""What the pods of captures carry under the label that selects the fleet's."""
 
 BUFFER_MOUNT = "/buffer"
 ARCHIVE_MOUNT = "/archive"
@@ -26,7 +28,8 @@ class JobSettings:
     """What the install decides about every capture Job.
 
     `beside_agent` puts its pod on the agent's node: a ReadWriteOnce volume is attached to that one only.
-    `node_labels` are those that its node must carry.
+    `node_labels` are those that its node must carry. `fleet_label` is the name of the label that selects the
+    fleet's pods: those of captures carry it too, with a value of their own, so that one watch delivers both.
     """
 
     image: str
@@ -39,6 +42,7 @@ class JobSettings:
     keep_seconds: int = 3600
     priority_class: str = ""
     node_labels: tuple[tuple[str, str], ...] = ()
+    fleet_label: str = "app.kubernetes.io/name"
 
 
 class JobPhase(StrEnum):
@@ -66,6 +70,7 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
     `expire_job`). An evicted or preempted pod counts as no failure; `activeDeadlineSeconds` bounds that.
     The pod gets no service account token, sees the buffer read-only, and passes Pod Security `restricted`.
     No user is named: the image's is numeric, and OpenShift assigns one.
+    The clip is made by an init container: its result can be read while the next container adds the extras.
 
     Args:
         meta: The capture, which owns the Job.
@@ -73,7 +78,7 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
         settings: What the install decides.
     """
     labels = {
-        "app.kubernetes.io/name": "replay-capture",
+        "app.kubernetes.io/name": CAPTURE_PODS,
         "app.kubernetes.io/part-of": "replay-operator",
         CAPTURE_UID_LABEL: meta.uid,
     }
@@ -114,7 +119,10 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
                     },
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(request, settings)},
+            "template": {
+                "metadata": {"labels": {**labels, settings.fleet_label: CAPTURE_PODS}},
+                "spec": _pod_spec(request, settings),
+            },
         },
     }
 
@@ -147,28 +155,10 @@ def _pod_spec(request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [
-            {
-                "name": "capture",
-                "image": settings.image,
-                "args": ["capture"],
-                "env": [{"name": REQUEST_VARIABLE, "value": request.model_dump_json(by_alias=True)}],
-                "resources": {
-                    "requests": {"cpu": "500m", "memory": "256Mi"},
-                    "limits": {"memory": "512Mi"},
-                },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [
-                    {"name": "buffer", "mountPath": BUFFER_MOUNT, "readOnly": True},
-                    {"name": "archive", "mountPath": ARCHIVE_MOUNT},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of this pod
-                ],
-            }
+        "initContainers": [
+            _container("capture", "clip", request, settings, {"name": "buffer", **_BUFFER_MOUNT}),
         ],
+        "containers": [_container("extras", "extras", request, settings)],
         "volumes": [
             {
                 "name": "buffer",
@@ -176,6 +166,34 @@ def _pod_spec(request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
             },
             {"name": "archive", "persistentVolumeClaim": {"claimName": settings.archive_claim}},
             {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+
+
+_BUFFER_MOUNT = {"mountPath": BUFFER_MOUNT, "readOnly": True}
+
+
+def _container(
+    name: str, only: str, request: CaptureRequest, settings: JobSettings, *mounts: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": settings.image,
+        "args": ["capture", "--only", only],
+        "env": [{"name": REQUEST_VARIABLE, "value": request.model_dump_json(by_alias=True)}],
+        "resources": {
+            "requests": {"cpu": "500m", "memory": "256Mi"},
+            "limits": {"memory": "512Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            *mounts,
+            {"name": "archive", "mountPath": ARCHIVE_MOUNT},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of this pod
         ],
     }
 
@@ -222,13 +240,15 @@ def termination_result(pods: tuple[dict[str, Any], ...], capture_uid: str) -> Ca
         pods: The Job's pods.
         capture_uid: Whose result it must be.
     """
+    # The later container knows more, and times have whole seconds.
     messages = [
-        (str(ended.get("finishedAt", "")), str(ended["message"]))
+        (str(ended.get("finishedAt", "")), order, str(ended["message"]))
         for pod in pods
-        for container in pod.get("status", {}).get("containerStatuses", [])
+        for order, kind in enumerate(("initContainerStatuses", "containerStatuses"))
+        for container in pod.get("status", {}).get(kind, [])
         if (ended := container.get("state", {}).get("terminated")) and ended.get("message")
     ]
-    for _, message in sorted(messages, reverse=True):
+    for _, _, message in sorted(messages, reverse=True):
         try:
             result = CaptureResult.model_validate_json(message)
         except ValidationError:

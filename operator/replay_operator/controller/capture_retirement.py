@@ -13,7 +13,7 @@ from replay_operator.api.meta import ObjectMeta
 from replay_operator.api.replaycapture import DeletionPolicy, ReplayCapture
 from replay_operator.cluster.events import Event, EventType
 from replay_operator.cluster.gateway import KubernetesGateway
-from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, expire_job, is_left_over
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, expire_job, is_left_over, view_job
 from replay_operator.cluster.resources import CAPTURES, JOBS
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable, NotItsClip
 from replay_operator.controller.jobs import JobStore
@@ -88,21 +88,37 @@ class CaptureRetirement:
         Raises:
             Conflict: The object has changed since it was read.
         """
-        for job in self._jobs.of_capture(capture.metadata.uid):
-            if is_left_over(job):
-                await self._expire(job["metadata"]["name"])
-        decision = decide_finished(capture, self._clock(), notifies=self._notifier is not None)
+        ended = [job for job in self._jobs.of_capture(capture.metadata.uid) if is_left_over(job)]
+        known = await self._with_extras(capture, ended)
+        decision = decide_finished(known, self._clock(), notifies=self._notifier is not None)
         written = await self._writer.write_capture(capture, decision.status)
+        for job in ended:
+            await self._expire(job["metadata"]["name"])
         if self._notifier is not None and has_untold_news(written):
             self._notifier.tell(written)
         if decision.act is AfterFinish.HOLD and not is_held(capture):
             event = Event(EventType.NORMAL, TTL_HELD, decision.message)
             await self._writer.tell(CAPTURES, capture.metadata, event)
         if decision.act is AfterFinish.DELETE:
+            if capture.metadata.uid in self._jobs.running_captures():
+                return LOOK_AGAIN_SECONDS  # its Job goes with it, and still adds the extras
             meta = written.metadata
             log.info("ReplayCapture %s: ttlSecondsAfterFinished is over, it is deleted", meta.name)
             await self._gateway.delete(CAPTURES, meta.namespace, meta.name, meta=meta)
         return self._seconds_until(decision.recheck)
+
+    async def _with_extras(self, capture: ReplayCapture, ended: list[dict[str, Any]]) -> ReplayCapture:
+        """Add to a ready capture what its Job has added to the clip since."""
+        clip, meta = capture.status.clip, capture.metadata
+        if clip is None or clip.sha256 is not None:
+            return capture
+        for job in ended:
+            view = await view_job(self._gateway, self._settings.namespace, job, meta.uid)
+            if view.result is not None and view.result.clip is not None:
+                told = view.result.clip
+                clip = clip.model_copy(update={"sha256": told.sha256, "thumbnail": told.thumbnail})
+        status = capture.status.model_copy(update={"clip": clip})
+        return capture.model_copy(update={"status": status})
 
     async def delete(self, capture: ReplayCapture) -> float | None:
         """Do what is due for a capture that is being deleted; give the seconds until the next look.

@@ -131,6 +131,8 @@ class CaptureReconciler:
             return None if capture is None else await self._retirement.delete(capture)
         capture = await self._retirement.settle_finalizer(capture)
         if is_finished(capture):
+            if self._jobs.of_capture(uid):
+                self._line.look()  # its Job may have ended only now: extras come after the clip is ready
             return await self._retirement.look_after(capture)
         return await self._go_on(capture)
 
@@ -180,7 +182,7 @@ class CaptureReconciler:
             buffer_recording=buffer is not None and _can_grow(buffer),
             pinned=self._policy.is_pinned(capture.metadata.uid),
             job=_OUTCOME[view.phase],
-            result=view.result,
+            result=view.result or self._jobs.told_clip(capture.metadata.uid),
             job_message=view.message,
             job_lead=self._settings.job_lead,
             may_start=lambda: self._line.take_place(capture.metadata.uid),

@@ -16,7 +16,7 @@ import kopf
 from replay_operator.api.model import GROUP, VERSION
 from replay_operator.api.replaybuffer import BUFFER_PLURAL, ReplayBuffer
 from replay_operator.api.replaycapture import CAPTURE_PLURAL, ReplayCapture
-from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.cluster.jobs import CAPTURE_PODS, CAPTURE_UID_LABEL
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.queue import KeyedQueue
@@ -70,6 +70,13 @@ class Inbox:
         self._note(type_, body)
         uid = self.jobs.drop(body) if type_ == "DELETED" else self.jobs.put(body)
         if uid is not None:
+            self.queue.add(Key(Kind.CAPTURE, uid))
+
+    def capture_pod(self, type_: str | None, body: dict[str, Any]) -> None:
+        """Take in an event of a Job's pod: its clip is ready before the Job has ended."""
+        if type_ == "DELETED":
+            self.jobs.drop_pod(body)
+        elif (uid := self.jobs.put_pod(body)) is not None:
             self.queue.add(Key(Kind.CAPTURE, uid))
 
     def fleet_pod(self, type_: str | None, body: dict[str, Any]) -> None:
@@ -136,6 +143,10 @@ def build_registry(inbox: Inbox, *, fleet_selector: str) -> kopf.OperatorRegistr
     async def _on_fleet_pod(event: kopf.RawEvent, **_: Any) -> None:
         inbox.fleet_pod(event["type"], dict(event["object"]))
 
+    @kopf.on.event("", "v1", "pods", labels={CAPTURE_UID_LABEL: kopf.PRESENT}, registry=registry)
+    async def _on_capture_pod(event: kopf.RawEvent, **_: Any) -> None:
+        inbox.capture_pod(event["type"], dict(event["object"]))
+
     return registry
 
 
@@ -156,5 +167,6 @@ def kopf_settings(*, fleet_selector: str) -> kopf.OperatorSettings:
     settings.watching.chunk_size = LIST_PAGE
     settings.queueing.idle_timeout = IDLE_SECONDS
     settings.watching.label_selectors["batch", "v1", "jobs"] = CAPTURE_UID_LABEL
-    settings.watching.label_selectors["", "v1", "pods"] = fleet_selector
+    label, _, value = fleet_selector.partition("=")
+    settings.watching.label_selectors["", "v1", "pods"] = f"{label} in ({value},{CAPTURE_PODS})"
     return settings

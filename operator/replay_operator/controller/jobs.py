@@ -1,10 +1,11 @@
-"""The capture Jobs as the watch tells them."""
+"""The capture Jobs as the watch tells them, and what their pods have told before they ended."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, JobPhase, job_phase
+from replay_operator.api.capture_job import CaptureResult
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, JobPhase, job_phase, termination_result
 
 Json = dict[str, Any]
 
@@ -15,6 +16,7 @@ class JobStore:
     def __init__(self) -> None:
         self._jobs: dict[str, Json] = {}
         self._come: set[str] = set()  # since the last complete list
+        self._clips: dict[str, CaptureResult] = {}  # by capture
 
     def get(self, name: str) -> Json | None:
         """Give a Job, or None when no watch has told of it."""
@@ -54,6 +56,27 @@ class JobStore:
         """Forget a Job that was deleted; give the uid of the capture that it worked for."""
         self._jobs.pop(body["metadata"]["name"], None)
         return _capture_uid(body)
+
+    def put_pod(self, body: Json) -> str | None:
+        """Take in the pod of a Job; give the uid of its capture when it tells of a clip for the first time.
+
+        A clip that is published stays true, whatever becomes of the Job. A failure is for the Job to judge:
+        it may start another pod.
+        """
+        uid = _capture_uid(body)
+        result = termination_result((body,), uid) if uid is not None and uid not in self._clips else None
+        if uid is None or result is None or result.clip is None:
+            return None
+        self._clips[uid] = result
+        return uid
+
+    def drop_pod(self, body: Json) -> None:
+        """Forget a pod that was deleted: the capture's status has its result by now, or never will."""
+        self._clips.pop(_capture_uid(body) or "", None)
+
+    def told_clip(self, uid: str) -> CaptureResult | None:
+        """Give the clip that a pod of the capture has told of, whether or not its Job has ended."""
+        return self._clips.get(uid)
 
     def replace_all(self, bodies: tuple[Json, ...]) -> None:
         """Take in a complete list: a Job whose deletion no watch has told must not keep a place.

@@ -56,6 +56,7 @@ def job_settings(settings: OperatorSettings) -> JobSettings:
         beside_agent="ReadWriteOnce" in (settings.buffer_access_mode, settings.archive_access_mode),
         priority_class=settings.capture_priority_class,
         node_labels=node_labels(settings.capture_node_labels),
+        fleet_label=settings.fleet_selector.partition("=")[0],
     )
 
 

@@ -24,6 +24,7 @@ from replay_operator.media.plan import Plan, Wanted, make_plan
 from replay_operator.media.publish import publish, published_before
 from replay_operator.media.runs import Run, read_buffer
 from replay_operator.media.selection import Selection, select_segments
+from replay_operator.media.stopwatch import Stopwatch
 from replay_operator.media.tail import await_tail, newest_instant
 from replay_operator.media.timeline import Interval
 from replay_operator.media.verify import verify
@@ -35,11 +36,12 @@ _JOIN_SLOWEST_BYTES_PER_SECOND = 2_000_000
 """A volume slower than this is taken for one that hangs."""
 
 
-def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
+def make_clip(request: CaptureRequest, watch: Stopwatch | None = None) -> tuple[ClipPlace, CaptureResult]:
     """Make and publish the clip that is asked for.
 
     Args:
         request: The range, the buffer and the place of the clip.
+        watch: Measures the parts; the result and the sidecar tell of those before the publication.
 
     Returns:
         The clip's place and its result; the same again when this capture has published it before.
@@ -52,25 +54,29 @@ def make_clip(request: CaptureRequest) -> tuple[ClipPlace, CaptureResult]:
             CaptureErrorReason.BAD_REQUEST,
             f"the range ends at {request.end.isoformat()}, not after its start {request.start.isoformat()}",
         )
+    watch = watch or Stopwatch()
     place = clip_place(request.archive_directory, request.clip_path)
     before = published_before(place, request.capture_uid)
     clear_leftovers(place, request.capture_uid, request.attempt)
     if before is not None:
         return place, before
-    await_tail(request, clock=lambda: datetime.now(UTC), pause=time.sleep)
-    plan = plan_clip(request)
+    with watch.measure("wait"):
+        await_tail(request, clock=lambda: datetime.now(UTC), pause=time.sleep)
+    with watch.measure("plan"):
+        plan = plan_clip(request)
     with part_file(place, request.attempt, plan.size_bytes) as descriptor:
         part = place.part(request.attempt)
         timeout_seconds = _JOIN_BASE_SECONDS + plan.size_bytes / _JOIN_SLOWEST_BYTES_PER_SECOND
         labels = Labels(title=request.title, created_at=plan.first_instant)
-        with written_back_early(descriptor):
+        with watch.measure("join"), written_back_early(descriptor):
             join(plan, part, labels, timeout_seconds=timeout_seconds)
-        movie = _read_finished(descriptor, place)
-        verify(plan, movie)
-        result = CaptureResult(
-            capture_uid=request.capture_uid, clip=describe_clip(plan, place.relative, movie.size_bytes)
-        )
-        publish(descriptor, place, result)
+        with watch.measure("verify"):
+            movie = _read_finished(descriptor, place)
+            verify(plan, movie)
+        clip = describe_clip(plan, place.relative, movie.size_bytes)
+        result = CaptureResult(capture_uid=request.capture_uid, clip=clip, timings=watch.timings)
+        with watch.measure("publish"):
+            publish(descriptor, place, result)
     return place, result
 
 

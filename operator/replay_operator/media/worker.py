@@ -26,14 +26,18 @@ from replay_operator.api.capture_job import (
     CaptureRequest,
     CaptureResult,
     ExitCode,
+    Timings,
 )
 from replay_operator.api.replaycapture import Holes, Trim, WhenShort
-from replay_operator.media.archive import write_whole
+from replay_operator.media.archive import clip_place, write_whole
 from replay_operator.media.capture import make_clip
 from replay_operator.media.extras import add_extras
 from replay_operator.media.failure import CaptureFailedError
+from replay_operator.media.publish import published_before
+from replay_operator.media.stopwatch import Stopwatch, process_age_milliseconds
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
+_CLIP, _EXTRAS = "clip", "extras"
 
 TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
 _KUBERNETES_TERMINATION_LOG = "/dev/termination-log"
@@ -44,7 +48,7 @@ def run_capture(arguments: Sequence[str], environment: Mapping[str, str]) -> int
     """Make the clip that the flags or REPLAY_CAPTURE_REQUEST ask for.
 
     The answer goes to `--result`, to the sidecar beside the clip, to the termination message and, as one
-    line of JSON, to stdout.
+    line of JSON, to stdout. It says how long each part took; only stdout and `--result` know of the extras.
 
     Args:
         arguments: What follows `capture` on the command line.
@@ -62,12 +66,19 @@ def run_capture(arguments: Sequence[str], environment: Mapping[str, str]) -> int
     except ValidationError as error:
         refused = _failed("", CaptureErrorReason.BAD_REQUEST, f"the request is not valid: {_sentence(error)}")
         return _answer(refused, None, environment, flags.result)
-    return _make(request, environment, flags.result)
+    watch = Stopwatch()
+    watch.note("start", process_age_milliseconds())
+    if flags.only == _EXTRAS:
+        return _add_extras(request, environment, flags.result, watch)
+    return _make(request, environment, flags, watch)
 
 
-def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: str | None) -> int:
+def _make(
+    request: CaptureRequest, environment: Mapping[str, str], flags: argparse.Namespace, watch: Stopwatch
+) -> int:
+    result_path = flags.result
     try:
-        place, result = make_clip(request)
+        place, result = make_clip(request, watch)
     except CaptureFailedError as error:
         return _answer(
             _failed(request.capture_uid, error.reason, error.message), request, environment, result_path
@@ -77,9 +88,40 @@ def _make(request: CaptureRequest, environment: Mapping[str, str], result_path: 
         sentence = f"{type(error).__name__}: {error}. This is a fault of the program: report it with the log"
         unforeseen = _failed(request.capture_uid, CaptureErrorReason.INTERNAL, sentence)
         return _answer(unforeseen, request, environment, result_path)
+    result = _timed(result, watch)
+    if flags.only == _CLIP:
+        return _answer(result, request, environment, result_path)
     # Said now: whatever becomes of the extras, the clip is there.
     _write_termination_message(result, environment)
-    return _answer(add_extras(place, result, thumbnail=request.thumbnail), request, environment, result_path)
+    with watch.measure("extras"):
+        result = add_extras(place, result, thumbnail=request.thumbnail)
+    return _answer(_timed(result, watch), request, environment, result_path)
+
+
+def _add_extras(
+    request: CaptureRequest, environment: Mapping[str, str], result_path: str | None, watch: Stopwatch
+) -> int:
+    """Add the extras to the clip that another process of this capture has published. They never fail it."""
+    try:
+        place = clip_place(request.archive_directory, request.clip_path)
+        result = published_before(place, request.capture_uid)
+    except CaptureFailedError as error:
+        _log.warning("no extras: %s", error.message)
+        return ExitCode.MADE
+    if result is None:
+        _log.warning("no extras: %s is not there (any more)", place.relative)
+        return ExitCode.MADE
+    with watch.measure("extras"):
+        result = add_extras(place, result, thumbnail=request.thumbnail)
+    timings = (result.timings or Timings()).model_copy(update={"extras": watch.timings.extras})
+    return _answer(result.model_copy(update={"timings": timings}), request, environment, result_path)
+
+
+def _timed(result: CaptureResult, watch: Stopwatch) -> CaptureResult:
+    """Add what is measured by now, unless the clip is that of an earlier attempt."""
+    if watch.timings.publish is None:
+        return result
+    return result.model_copy(update={"timings": watch.timings})
 
 
 def _answer(
@@ -114,12 +156,13 @@ def _would_hide_clip(result: CaptureResult, request: CaptureRequest | None, path
 
 
 def short_answer(result: CaptureResult, most_bytes: int = MAX_TERMINATION_MESSAGE_BYTES) -> str:
-    """Write the result as JSON that fits a termination message, leaving out the last holes and gaps.
+    """Write the result as JSON that fits a termination message, without timings and the last holes and gaps.
 
     Args:
         result: The result.
         most_bytes: Room for it.
     """
+    result = result.model_copy(update={"timings": None})
     while True:
         text = result.model_dump_json(by_alias=True, exclude_none=True)
         clip = result.clip
@@ -172,6 +215,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--when-short", choices=[w.value for w in WhenShort], default=WhenShort.CLAMP.value)
     parser.add_argument("--title", help="title written into the MP4")
     parser.add_argument("--no-thumbnail", action="store_true", help="no picture beside the clip")
+    parser.add_argument(
+        "--only",
+        choices=[_CLIP, _EXTRAS],
+        help="make the clip and leave digest and picture out, or add them to a clip that is there",
+    )
     parser.add_argument("--result", metavar="FILE.json", help="where to write the answer")
     return parser
 
