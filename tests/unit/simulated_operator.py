@@ -25,8 +25,6 @@ from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.admission import Limits
-from replay_operator.domain.layout import buffer_path
-from replay_operator.domain.starts import LIST_PATIENCE
 from replay_operator.livekit import poller, workers
 from replay_operator.livekit.errors import LiveKitError
 from replay_operator.livekit.poller import SnapshotPoller
@@ -108,19 +106,6 @@ class SimulatedOperator:
             is_listed=lambda: True,
             clock=world.time.now,
         )
-
-    @property
-    def waits_for_a_start(self) -> bool:
-        """Whether a start has failed and must not be tried again yet."""
-        memory = self.reconciler._memories.get(BUFFER_UID)
-        if memory is None or memory.retry_at is None or memory.list_needed_after is None:
-            return False
-        return max(memory.retry_at, memory.list_needed_after + LIST_PATIENCE) > self.world.time.now()
-
-    @property
-    def coverage_is_known(self) -> bool:
-        """Whether this operator has a recent and complete word of the agent."""
-        return self.coverage.of(buffer_path(NAMESPACE, BUFFER_UID)).known
 
     def hear(self, body: Json | None) -> None:
         """Take in what the watch says of the buffer; None: it was deleted."""

@@ -1,6 +1,8 @@
-"""Faults that histories have found and that were mended, each as the shortest history that shows it."""
+"""Faults that histories have found, each as the shortest history that shows it. A mended one is held here."""
 
 from __future__ import annotations
+
+import pytest
 
 from replay_operator.api.meta import ConditionStatus, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
@@ -31,6 +33,19 @@ def says_recording(world: World) -> bool:
 
 def test_a_microphone_that_is_published_again_beside_a_screen_is_recorded() -> None:
     world, _ = recording_world()
+    world.livekit.unpublish("MICROPHONE")
+    world.livekit.publish("MICROPHONE")
+    world.time.advance(0.5 * MAX_RUN_AGE.total_seconds())
+    assert world.livekit.tracks["MICROPHONE"] in {r.egress.audio_track for r in world.fleet.live()}
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a webhook's look counts as done though its start failed: the audit comes after 10 min",
+)
+def test_a_microphone_that_is_published_again_is_recorded_though_the_first_start_fails() -> None:
+    world, _ = recording_world()
+    world.faults.starts.append("full")
     world.livekit.unpublish("MICROPHONE")
     world.livekit.publish("MICROPHONE")
     world.time.advance(0.5 * MAX_RUN_AGE.total_seconds())

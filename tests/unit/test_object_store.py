@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -152,6 +153,11 @@ def test_a_watch_owes_our_own_writes_since_the_first_that_it_has_not_told() -> N
     assert store.watch_late_seconds == 5
     store.heard(version(12))
     assert store.watch_late_seconds == 0
+
+
+def test_a_watch_that_owes_nothing_is_late_by_nothing_while_time_goes_on() -> None:
+    moments = itertools.count(100)
+    assert ObjectStore(ReplayBuffer, lambda: float(next(moments))).watch_late_seconds == 0
 
 
 async def test_a_watch_owes_nothing_of_what_has_gone() -> None:
