@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from replay_operator.api.meta import ConditionStatus, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.domain.health import stale_limit
@@ -39,10 +37,6 @@ def test_a_microphone_that_is_published_again_beside_a_screen_is_recorded() -> N
     assert world.livekit.tracks["MICROPHONE"] in {r.egress.audio_track for r in world.fleet.live()}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a webhook's look counts as done though its start failed: the audit comes after 10 min",
-)
 def test_a_microphone_that_is_published_again_is_recorded_though_the_first_start_fails() -> None:
     world, _ = recording_world()
     world.faults.starts.append("full")
