@@ -8,6 +8,8 @@ import pytest
 
 from replay_operator.controller.calm import LONGEST
 from replay_operator.controller.keys import Key, Kind
+from replay_operator.domain.egress import ns_to_datetime
+from replay_operator.domain.renewal import max_age
 from tests.builders import BUFFER_UID, CAPTURE_UID
 from tests.contract.rig import Rig
 
@@ -58,6 +60,20 @@ async def test_a_buffer_is_decided_about_all_the_same_from_time_to_time(rig: Rig
         assert postponed(rig) is not None
     await segments_come(rig, 6)
     assert postponed(rig) is None
+
+
+async def test_a_run_that_reaches_its_maximum_age_is_looked_at_in_time(rig: Rig) -> None:
+    await recording(rig)
+    rig.clock.go_on(7200 * 0.9 - 60)  # runs are renewed up to a tenth before their maximum age
+    while len(rig.livekit.starts) == 1:
+        rig.clock.go_on(6)
+        rig.segments_arrive()
+        await rig.look()
+        if postponed(rig) is None:
+            await rig.reconcile_buffer()
+    (egress, _) = rig.livekit.egresses.values()
+    age = rig.clock.now - ns_to_datetime(egress.started_at_ns)
+    assert age - max_age(rig.buffer, timedelta(hours=2)) <= timedelta(seconds=6)
 
 
 async def test_an_agent_that_falls_silent_ends_the_calm(rig: Rig) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from replay_operator.controller.queue import KeyedQueue
+from replay_operator.controller.queue import GRAIN_SECONDS, KeyedQueue
 
 Reconcile = Callable[[str], Awaitable[float | None]]
 
@@ -279,3 +279,26 @@ async def test_a_key_that_is_added_while_its_recheck_is_overdue_runs_without_a_q
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert runs == 2
+
+
+async def test_rechecks_that_are_far_away_come_due_together_and_never_too_early() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    all_done = asyncio.Event()
+    seen: set[str] = set()
+    begun: list[float] = []
+
+    async def reconcile(key: str) -> float | None:
+        begun.append(asyncio.get_running_loop().time())
+        seen.add(key)
+        if len(seen) == 50:
+            all_done.set()
+        return 30.0 + len(seen) / 10_000
+
+    for number in range(50):
+        queue.add(f"key-{number}")
+    async with running(queue, reconcile):
+        await asyncio.wait_for(all_done.wait(), 5)
+        await asyncio.sleep(0)
+        due = set(queue._due.values())
+    assert len(due) <= 1 + (max(begun) - min(begun)) / GRAIN_SECONDS + 1
+    assert min(due) >= min(begun) + 30.0

@@ -15,11 +15,11 @@ from replay_operator.domain.health import stale_limit
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.lifecycle import needs_source
 from replay_operator.domain.observation import CoverageView, Observation
-from replay_operator.domain.renewal import is_clock_wrong
+from replay_operator.domain.renewal import is_clock_wrong, max_age
 from replay_operator.domain.status_contract import BufferState
 
-LONGEST = timedelta(seconds=60)
-"""At least so often a buffer is decided about all the same: its run grows old, which nothing tells."""
+LONGEST = timedelta(minutes=2)
+"""At least so often a buffer is decided about all the same, whatever was forgotten here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,14 @@ class Calm:
         run = seen.coverage.runs.get(seen.runs.get(current.id, ""))
         if run is None or decision.recheck != run.arrived_at + stale_limit(seen.segment_seconds):
             return None  # something else is due: a hand-over, another try
+        started_at = ns_to_datetime(current.started_at_ns)
         return _Rest(
             path=buffer_path(buffer.metadata.namespace, buffer.metadata.uid),
             run=run.run,
-            started_at=ns_to_datetime(current.started_at_ns),
+            started_at=started_at,
             segment_seconds=seen.segment_seconds,
             next_quarter=_next_quarter(buffer, seen.coverage),
-            until=self._clock() + LONGEST,
+            until=min(self._clock() + LONGEST, started_at + max_age(buffer, seen.max_run_age)),
         )
 
 
