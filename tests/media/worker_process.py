@@ -9,7 +9,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from replay_operator.api.capture_job import CaptureRequest
+from pydantic import ValidationError
+
+from replay_operator.api.capture_job import CaptureRequest, CaptureResult
 
 ENTRY = (
     "import os, sys; from replay_operator.media.worker import run_capture; "
@@ -44,9 +46,17 @@ def by_environment(request: CaptureRequest, log: Path) -> dict[str, str]:
 
 
 def files(request: CaptureRequest) -> dict[str, bytes]:
-    """All files of the archive, hidden ones included."""
+    """All files of the archive, hidden ones included; results without their timings, which always differ."""
     found = (p for p in Path(request.archive_directory).rglob("*") if p.is_file())
-    return {p.name: p.read_bytes() for p in sorted(found)}
+    return {p.name: _comparable(p) for p in sorted(found)}
+
+
+def _comparable(path: Path) -> bytes:
+    try:
+        result = CaptureResult.model_validate_json(path.read_bytes())
+    except ValidationError:
+        return path.read_bytes()
+    return result.model_copy(update={"timings": None}).model_dump_json().encode()
 
 
 def wait_for(path: Path) -> None:
