@@ -71,7 +71,7 @@ def save_flushed(
                 parts=parts,
             )
         )
-        say(f"segmentSeconds {segment_seconds}, capture {number + 1} of {captures}: {found[-1]}")
+        say(f"segmentSeconds {segment_seconds}, click {number + 1} of {captures}: {_sentence(found[-1])}")
         click.forget()
     stack.kubectl("delete", "rb", name)
     return found
@@ -118,6 +118,12 @@ def flush_table(figures: dict[int, list[Flushed]]) -> str:
         rows.append([str(segment_seconds), str(len(found)), *cells])
     head = ["segmentSeconds", "clicks", "click to disk", "click to Ready", "disk to Ready", "worker waited"]
     return table(head, rows)
+
+
+def _sentence(one: Flushed) -> str:
+    return (
+        f"on disk after {one.on_disk:.0f} ms, ready after {one.ready:.0f}; the worker waited {one.waited:.0f}"
+    )
 
 
 def _milliseconds(length: timedelta) -> float:

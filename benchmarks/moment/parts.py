@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate, pairwise
 
 from replay_operator.api.capture_job import Timings
 from tests.testbed.audit import AuditRecord
@@ -59,33 +60,50 @@ def parts_of(told: Told, requests: Iterable[AuditRecord]) -> list[Part]:
         IncompleteLogError: A request is missing.
     """
     log = [r for r in requests if r.stage_timestamp >= told.click]
-    created = _first(log, "create", "replaycaptures", name=told.capture)
-    resolved = _first(log, "patch", "replaycaptures/status", name=told.capture)
-    job_made = _first(log, "create", "jobs", name=told.job)
-    pod_made = _first(log, "create", "pods", since=job_made)
-    bound = _first(log, "create", "pods/binding", since=pod_made)
     taken = [(name, getattr(told.timings, name) or 0) for name in _WORKER]
     begun = told.published - timedelta(milliseconds=sum(ms for _, ms in taken))
-    ended = _first(log, "patch", "pods/status", name=told.pod, since=told.published)
-    written = _first(log, "patch", "replaycaptures/status", name=told.capture, since=told.ready)
+    before = _in_order(
+        told.click,
+        _first(log, "create", "replaycaptures", name=told.capture),
+        _first(log, "patch", "replaycaptures/status", name=told.capture),
+        _first(log, "create", "jobs", name=told.job),
+        _first(log, "create", "pods"),
+        _first(log, "create", "pods/binding"),
+        begun,
+    )
+    after = _in_order(
+        told.published,
+        _first(log, "patch", "pods/status", name=told.pod, since=told.published),
+        _first(log, "patch", "replaycaptures/status", name=told.capture, since=told.ready),
+    )
     return [
-        _part("kubectl and admission", told.click, created),
-        _part("resolve", created, resolved),
-        _part("pin and queue", resolved, job_made),
-        _part("Job to pod", job_made, pod_made, pod=True),
-        _part("scheduler", pod_made, bound, pod=True),
-        _part("node, until the process begins", bound, begun, pod=True),
+        *(_part(*row) for row in zip(_BEFORE, pairwise(before), strict=True)),
         *(Part(_SHOWN.get(name, name), ms) for name, ms in taken),
-        _part("until the node tells of the clip", told.published, ended),
-        _part("status", ended, written),
+        *(_part(*row) for row in zip(_AFTER, pairwise(after), strict=True)),
     ]
 
 
+_BEFORE = (
+    "kubectl and admission",
+    "resolve",
+    "pin and queue",
+    "Job to pod",
+    "scheduler",
+    "node, until the process begins",
+)
+_STARTS_POD = frozenset(_BEFORE[3:])
+_AFTER = ("until the node tells of the clip", "status")
 _SHOWN = {"start": "Python and imports", "wait": "wait for the last segment"}
 
 
-def _part(name: str, begin: datetime, end: datetime, *, pod: bool = False) -> Part:
-    return Part(name, round((end - begin).total_seconds() * 1000), pod)
+def _in_order(*marks: datetime) -> list[datetime]:
+    """Nothing comes after what follows from it: a request is acted on before its answer is complete."""
+    return list(accumulate(reversed(marks), min))[::-1]
+
+
+def _part(name: str, between: tuple[datetime, datetime]) -> Part:
+    begin, end = between
+    return Part(name, round((end - begin).total_seconds() * 1000), pod=name in _STARTS_POD)
 
 
 def _first(

@@ -86,6 +86,13 @@ def test_the_start_of_the_pod_is_told_apart_from_our_share() -> None:
     assert "| **from the click to Ready** | 4600 | 4600 | 4600 |" in table
 
 
+def test_a_pod_that_is_bound_before_the_answer_to_its_making_is_complete_takes_no_negative_time() -> None:
+    early = [r if r.subresource != "binding" else request(0.65, "create", "pods/binding") for r in LOG]
+    parts = {part.name: part.milliseconds for part in parts_of(TOLD, early)}
+    assert (parts["Job to pod"], parts["scheduler"]) == (150, 0)
+    assert sum(parts.values()) == 4600
+
+
 def test_a_log_that_lacks_a_request_is_not_guessed_at() -> None:
     with pytest.raises(IncompleteLogError, match="create of jobs goal-1"):
         parts_of(TOLD, [r for r in LOG if r.resource != "jobs"])
