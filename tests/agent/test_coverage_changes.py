@@ -12,6 +12,7 @@ from replay_operator.agent.coverage import GONE_KEPT, CoverageBook
 from replay_operator.agent.state import MediaSpan, PlaylistStamp, RunState, SegmentFile, VolumeState
 from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunFile
 from replay_operator.domain.layout import RunPath
+from replay_operator.media.segment_file import FileStamp
 from tests.agent.rig import BUFFER, RUN, Rig, make_rig
 
 SCANNED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -39,7 +40,9 @@ class Volume:
             self.state.add(found)
         index = found.highest_index + 1
         span = MediaSpan(index * SECOND, (index + 1) * SECOND)
-        found.segments[index] = SegmentFile(index, 1000 + index, (index + 2) * SECOND, probed=True, span=span)
+        found.segments[index] = SegmentFile(
+            index, FileStamp(1000 + index, (index + 2) * SECOND, inode=1), probed=True, span=span
+        )
         found.highest_index = index
         self.is_read(found)
 
@@ -51,7 +54,7 @@ class Volume:
         found = self.state.run(self.path(buffer, run))
         if found is not None and found.segments:
             index = max(found.segments)
-            found.segments[index] = SegmentFile(index, 7, SECOND, probed=True, span=None)
+            found.segments[index] = SegmentFile(index, FileStamp(7, SECOND, inode=1), probed=True, span=None)
             self.is_read(found)
 
     def loses_oldest(self, buffer: int, run: int) -> None:
