@@ -52,12 +52,12 @@ async def test_coverage_tells_by_how_much_a_runs_clock_has_moved(rig: Rig) -> No
     await rig.agent.scan()
     assert (await rig.run_coverage() or {})["clockShiftMilliseconds"] == pytest.approx(0, abs=50)
 
-    writer.copy(8, 9, 10, 11)
-    for index in (8, 9, 10, 11):
+    writer.copy(*range(8, 14))
+    for index in range(8, 14):
         file = writer.directory / f"seg_{index:05d}.ts"
         late_ns = file.stat().st_mtime_ns + 1_500_000_000
         os.utime(file, ns=(late_ns, late_ns))
-    writer.list(range(12))
+    writer.list(range(14))
     await rig.agent.scan()
     assert (await rig.run_coverage() or {})["clockShiftMilliseconds"] == pytest.approx(1500, abs=50)
 

@@ -279,7 +279,8 @@ def test_sound_that_comes_late_starts_a_run_with_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shift", "wanted"), [(501, [("start", "TR_VC1")]), (-501, [("start", "TR_VC1")]), (-500, [])]
+    ("shift", "wanted"),
+    [(1001, [("start", "TR_VC1")]), (-501, [("start", "TR_VC1")]), (-500, []), (1000, [])],
 )
 def test_a_run_whose_clock_has_jumped_is_renewed_however_young_it_is(
     shift: int, wanted: list[tuple[str, str]]

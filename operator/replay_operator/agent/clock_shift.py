@@ -8,8 +8,9 @@ from statistics import median
 
 from replay_operator.agent.state import SegmentFile
 
-SAMPLES = 3
-"""So many segments in a row must agree: one that is late says something of the disk, not of the clock."""
+FIRST_SAMPLES = 3
+NEWEST_SAMPLES = 5
+"""So many segments in a row must agree: a few that are late say something of the disk, not of the clock."""
 
 _NS_PER_MS = 1_000_000
 
@@ -24,10 +25,10 @@ def clock_shift_milliseconds(complete: Sequence[SegmentFile]) -> int:
     Args:
         complete: Complete segments of one run in the order of their index.
     """
-    if len(complete) <= 2 * SAMPLES:
+    if len(complete) <= FIRST_SAMPLES + NEWEST_SAMPLES:
         return 0
-    first, newest = _delays(complete[: SAMPLES + 1]), _delays(complete[-SAMPLES - 1 :])
-    if len(first) < SAMPLES or len(newest) < SAMPLES:
+    first, newest = _delays(complete[: FIRST_SAMPLES + 1]), _delays(complete[-NEWEST_SAMPLES - 1 :])
+    if len(first) < FIRST_SAMPLES or len(newest) < NEWEST_SAMPLES:
         return 0
     moved = [delay - median(first) for delay in newest]
     least = min(moved) if min(moved) > 0 else min(max(moved), 0)

@@ -20,9 +20,12 @@ DRIFT_LATE = timedelta(seconds=3)
 """A segment arrives one segment and 0.65 s after its media ended, within 18 ms (livekit-measured §2). Outside
 this band the run's clock drifts, its worker is far behind, or a node's clock is off (DESIGN §6.8)."""
 
-CLOCK_JUMP_MILLISECONDS = 500
+CLOCK_AHEAD_MILLISECONDS = 500
+CLOCK_BEHIND_MILLISECONDS = 1000
 """The time from a segment's media to its arrival is constant within 18 ms (ibid.). More than this, several
-times in a row, is a clock that has jumped or a worker that falls behind (DESIGN §6.8)."""
+times in a row, is a clock that has jumped or a worker that falls behind (DESIGN §6.8). Late is allowed more:
+on two busy cores segments of a right clock were seen to come 0.5 s late for a while, and moving the recording
+made the machine busier still."""
 
 DRIFT_MIN_AGE = timedelta(minutes=5)
 """A clock that is off on every worker must not cause a hand-over a minute."""
@@ -121,7 +124,7 @@ def is_clock_wrong(run: RunCoverage, age: timedelta, segment_seconds: int) -> bo
     """
     if run.ended:
         return False
-    if abs(run.clock_shift_milliseconds) > CLOCK_JUMP_MILLISECONDS:
+    if not -CLOCK_AHEAD_MILLISECONDS <= run.clock_shift_milliseconds <= CLOCK_BEHIND_MILLISECONDS:
         return True
     if run.clock is not Clock.STARTED_AT or age < DRIFT_MIN_AGE:
         return False
