@@ -93,6 +93,19 @@ def test_the_status_goes_on_saying_that_it_records() -> None:
     assert decide(recording(), silent, at(2)).state is BufferState.STARTING
 
 
+def test_the_next_flush_does_not_take_the_run_that_the_last_one_began_for_one_that_failed() -> None:
+    first = decide(recording(), seen(OLD), NOW)
+    took_over = decide(recording(), replace(seen(OLD, YOUNG), memory=first.memory), at(1.7))
+    assert stopped(took_over) == [OLD]
+    # Nobody has looked since, and now the run has a segment, and somebody else wants its end.
+    again = replace(
+        seen(YOUNG, until=at(15)),
+        coverage=CoverageView(runs={"r2": run_coverage("r2", newest=6.6, arrived=13.3)}, known=True),
+        memory=took_over.memory,
+    )
+    assert starts(decide(recording(), again, at(15))) == 1
+
+
 def test_instants_that_came_by_themselves_meanwhile_end_the_second_run() -> None:
     decision = decide(recording(), seen(OLD, YOUNG, newest=0.2), at(1))
     assert stopped(decision) == [YOUNG]

@@ -54,7 +54,9 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
     successor = fit[0]
     if _may_take_over(successor, seen, reason, now):
         done = Stop(keeper, f"{successor.id} has taken over: {reason}")
-        return replace(with_run(buffer, seen, successor, now), actions=(*stops, done))
+        # It has frames, so its start is no open question any more: not to the next flush either.
+        memory = replace(seen.memory, begun=False)
+        return replace(with_run(buffer, seen, successor, now), actions=(*stops, done), memory=memory)
     decision = with_run(buffer, seen, keeper, now)
     look = FLUSH_LOOK if reason == FLUSH else HANDOVER_LOOK
     return _looked_at_by(replace(decision, actions=stops, memory=seen.memory), now + look)
