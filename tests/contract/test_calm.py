@@ -10,6 +10,7 @@ from replay_operator.controller.calm import LONGEST
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.domain.egress import ns_to_datetime
 from replay_operator.domain.renewal import max_age
+from replay_operator.livekit.errors import NoEgressCapacity
 from tests.builders import BUFFER_UID, CAPTURE_UID
 from tests.contract.rig import Rig
 
@@ -169,3 +170,19 @@ async def test_a_flush_that_is_wanted_later_is_not_slept_through(rig: Rig) -> No
     await rig.reconcile_buffer()
     await segments_come(rig, 6)
     assert postponed(rig) is not None
+
+
+async def test_a_hand_over_that_found_no_worker_is_tried_again_in_time(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await recording(rig, source={"tracks": {"video": "TR_VC1"}})
+    monkeypatch.setattr(rig.operator.fleet, "is_doomed", lambda _: True)
+    while len(rig.livekit.starts) < 7:  # until the wait for the next try is longer than that for a segment
+        rig.livekit.failing_starts.append((NoEgressCapacity("all workers are full"), False))
+        await segments_come(rig, 6)
+        await rig.reconcile_buffer()
+    await segments_come(rig, 6)
+    await rig.reconcile_buffer()
+    assert len(rig.livekit.starts) == 7
+    await segments_come(rig, 6)
+    assert postponed(rig) is None

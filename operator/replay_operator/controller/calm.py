@@ -14,7 +14,7 @@ from replay_operator.domain.egress import ns_to_datetime
 from replay_operator.domain.health import stale_limit
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.lifecycle import needs_source
-from replay_operator.domain.observation import CoverageView, Observation
+from replay_operator.domain.observation import CoverageView, Observation, StartMemory
 from replay_operator.domain.renewal import is_clock_wrong, max_age
 from replay_operator.domain.status_contract import BufferState
 
@@ -89,6 +89,8 @@ class Calm:
         current = decision.current
         if current is None or decision.state is not BufferState.RECORDING or decision.actions:
             return None
+        if len(seen.livekit.egresses) != 1 or decision.memory != StartMemory():
+            return None  # a hand-over goes on, or waits for its next try
         if seen.flush_until is not None or current.id in seen.starved:
             return None  # what follows from these comes with time alone
         if needs_source(buffer, seen, self._clock()):
