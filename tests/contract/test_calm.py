@@ -104,7 +104,7 @@ async def test_a_clock_that_has_jumped_is_looked_at_at_once(rig: Rig) -> None:
     assert postponed(rig) is not None
     (runs,) = rig.agent.runs.values()
     for name, run in runs.items():
-        runs[name] = run.model_copy(update={"clock_shift_milliseconds": 600})
+        runs[name] = run.model_copy(update={"clock_shift_milliseconds": -600})
     await rig.look()
     assert postponed(rig) is None
 
