@@ -7,6 +7,7 @@ The operator's real parts decide and act; world.py is everything else, lifecycle
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
@@ -26,8 +27,43 @@ SOURCES = st.sampled_from([SCREEN, SOUND])
 BEGINNINGS = st.sampled_from([(SCREEN, SOUND), (SCREEN, SOUND), (SCREEN, SOUND), (SCREEN,), (SOUND,), ()])
 """Most have something to record: what happens to a recording is what is searched."""
 
-THEN = st.sampled_from([0.0, 0.7, 3.0, 8.0, 15.0, 30.0, 90.0])
+THEN = st.sampled_from([0.0, 0.7, 3.0, 8.0, 15.0, 30.0, 90.0, RECOVERY_SECONDS + 20.0])
 """Seconds until the next thing happens."""
+
+
+def thing(name: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    return st.tuples(st.just(name), st.fixed_dictionaries(arguments))
+
+
+FATES = st.sampled_from(
+    ["full", "failed", LostStart(10.0, 27.0), LostStart(30.0, 1.0), LostStart(10.0, None)]
+)
+CRASH_POINTS = st.sampled_from(
+    ["", "before a start", "inside a start", "after a start", "after a stop", "before a status write"]
+)
+THINGS = st.one_of(
+    thing("a_track_comes_or_is_published_again", source=SOURCES),
+    thing("a_track_goes", source=SOURCES),
+    thing("the_participant_leaves"),
+    thing("a_worker_is_killed", noticed_after=st.sampled_from([0.0, 30.0])),
+    thing("a_worker_is_told_to_go"),
+    thing("a_handler_is_killed"),
+    thing("livekit_goes_or_comes_back", away=st.booleans()),
+    thing("every_run_breaks", broken=st.sampled_from([None, None, 0.05, 5.0, 20.0])),
+    thing("the_next_start_fails", fate=FATES),
+    thing("the_next_stop_is_not_answered"),
+    thing("the_next_list_lies", lie=st.sampled_from(["empty", "lacks one"])),
+    thing(
+        "the_agent_changes",
+        mode=st.sampled_from(["complete", "complete", "scanning", "away"]),
+        lag=st.sampled_from([0.0, 2.0]),
+    ),
+    thing("the_operator_crashes", point=CRASH_POINTS),
+    thing("another_operator_starts_it_too"),
+    thing("the_user_suspends_or_resumes", suspend=st.booleans()),
+    thing("the_user_deletes_it"),
+)
+"""One rule draws from all of them: hypothesis would switch some rules off for a whole history."""
 
 
 class BufferLife(RuleBasedStateMachine):
@@ -39,12 +75,6 @@ class BufferLife(RuleBasedStateMachine):
         self.watcher = Watcher(self.world)
         self.steps = 0
 
-    def happened(self, then: float, *, disturbs: bool = True) -> None:
-        self.steps += 1
-        if disturbs:
-            self.world.faults.disturb()
-        self.world.time.advance(then)
-
     @initialize(sources=BEGINNINGS, then=THEN)
     def begins(self, sources: tuple[str, ...], then: float) -> None:
         for source in sources:
@@ -52,113 +82,86 @@ class BufferLife(RuleBasedStateMachine):
         self.watcher.start_operator()
         self.world.time.advance(then)
 
-    @rule()
-    def nothing_happens_for_minutes(self) -> None:
-        self.happened(RECOVERY_SECONDS + 20.0, disturbs=False)
+    @rule(thing=THINGS, then=THEN)
+    def happens(self, thing: tuple[str, dict[str, Any]], then: float) -> None:
+        self.steps += 1
+        name, arguments = thing
+        getattr(self, name)(**arguments)
+        self.world.time.advance(then)
 
-    @rule(source=SOURCES, then=THEN)
-    def a_track_comes_or_is_published_again(self, source: str, then: float) -> None:
+    def a_track_comes_or_is_published_again(self, source: str) -> None:
         self.world.livekit.unpublish(source)
         self.world.livekit.publish(source)
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(source=SOURCES, then=THEN)
-    def a_track_goes(self, source: str, then: float) -> None:
+    def a_track_goes(self, source: str) -> None:
         self.world.livekit.unpublish(source)
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(then=THEN)
-    def the_participant_leaves(self, then: float) -> None:
+    def the_participant_leaves(self) -> None:
         if self.world.livekit.present:
             self.world.livekit.leave()
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(noticed_after=st.sampled_from([0.0, 30.0]), then=THEN)
-    def a_worker_is_killed(self, noticed_after: float, then: float) -> None:
+    def a_worker_is_killed(self, noticed_after: float) -> None:
         for record in self.watcher.live()[:1]:
             self.world.fleet.kill(record.worker, noticed_after=noticed_after)
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(then=THEN)
-    def a_worker_is_told_to_go(self, then: float) -> None:
+    def a_worker_is_told_to_go(self) -> None:
         staying = [r.worker for r in self.watcher.live() if r.worker.terminating_since is None]
         for worker in staying[:1]:
             self.world.fleet.doom(worker)
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(then=THEN)
-    def a_handler_is_killed(self, then: float) -> None:
+    def a_handler_is_killed(self) -> None:
         for record in self.watcher.live()[-1:]:
             self.world.livekit.kill_handler(record)
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(away=st.booleans(), then=THEN)
-    def livekit_goes_or_comes_back(self, away: bool, then: float) -> None:
+    def livekit_goes_or_comes_back(self, away: bool) -> None:
         self.world.faults.livekit_away = away
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(broken=st.sampled_from([None, 0.05, 5.0, 20.0]), then=THEN)
-    def every_run_breaks(self, broken: float | None, then: float) -> None:
+    def every_run_breaks(self, broken: float | None) -> None:
         self.world.faults.runs_break_after = broken
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(
-        fate=st.sampled_from(
-            ["full", "failed", LostStart(10.0, 27.0), LostStart(30.0, 1.0), LostStart(10.0, None)]
-        ),
-        then=THEN,
-    )
-    def the_next_start_fails(self, fate: str | LostStart, then: float) -> None:
+    def the_next_start_fails(self, fate: str | LostStart) -> None:
         self.world.faults.starts.append(fate)
-        self.happened(then, disturbs=False)
 
-    @rule(then=THEN)
-    def the_next_stop_is_not_answered(self, then: float) -> None:
+    def the_next_stop_is_not_answered(self) -> None:
         self.world.faults.stops_unanswered += 1
-        self.happened(then, disturbs=False)
 
-    @rule(lie=st.sampled_from(["empty", "lacks one"]), then=THEN)
-    def the_next_list_lies(self, lie: str, then: float) -> None:
+    def the_next_list_lies(self, lie: str) -> None:
         self.world.faults.lists.append(lie)
-        self.happened(then, disturbs=False)
 
-    @rule(mode=st.sampled_from(["complete", "scanning", "away"]), lag=st.sampled_from([0.0, 2.0]), then=THEN)
-    def the_agent_changes(self, mode: str, lag: float, then: float) -> None:
+    def the_agent_changes(self, mode: str, lag: float) -> None:
         self.world.faults.agent, self.world.faults.agent_lag = mode, lag
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(
-        point=st.sampled_from(
-            ["", "before a start", "inside a start", "after a start", "after a stop", "before a status write"]
-        ),
-        then=THEN,
-    )
-    def the_operator_crashes(self, point: str, then: float) -> None:
+    def the_operator_crashes(self, point: str) -> None:
         if point:
             self.world.faults.crash_at = point
         elif self.watcher.operator is not None:
             self.watcher.operator.crash()
-        self.happened(then, disturbs=False)
 
-    @rule(then=THEN)
-    def another_operator_starts_it_too(self, then: float) -> None:
+    def another_operator_starts_it_too(self) -> None:
         for record in self.watcher.live()[:1]:
             self.world.livekit.start_twice(record)
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(suspend=st.booleans(), then=THEN)
-    def the_user_suspends_or_resumes(self, suspend: bool, then: float) -> None:
+    def the_user_suspends_or_resumes(self, suspend: bool) -> None:
         if self.world.api_server.body is not None:
             self.world.api_server.edit(suspend=suspend)
             self.watcher.tell_operator()
-        self.happened(then)
+        self.world.faults.disturb()
 
-    @rule(then=THEN)
-    def the_user_deletes_it(self, then: float) -> None:
+    def the_user_deletes_it(self) -> None:
         if self.steps > DELETED_AFTER_STEPS:
             self.world.api_server.body = None
             self.watcher.tell_operator()
-        self.happened(then)
+        self.world.faults.disturb()
 
     def teardown(self) -> None:
         """All is well again; the buffer records within the bound, then it is deleted or suspended."""
@@ -168,7 +171,7 @@ class BufferLife(RuleBasedStateMachine):
             event(f"state {state}")
         event(f"hand-overs: {min(self.watcher.handovers, 5)}")
         event(f"crashes: {min(len(self.watcher.crashes), 5)}")
-        if self.steps % 2 and self.world.api_server.body is not None:
+        if len(self.world.livekit.starts) % 2 and self.world.api_server.body is not None:
             self.world.api_server.edit(suspend=True)
         else:
             self.world.api_server.body = None

@@ -31,7 +31,6 @@ class Faults:
     time: SimulatedTime
     disturbed_at: float = 0.0
     unclear_until: float = 0.0
-    lost_start: tuple[float, float] = (0.0, 0.0)  # when one was lost, and until when it may come true
     livekit_away: bool = False
     agent: str = "complete"  # or "scanning", "away"
     agent_lag: float = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from replay_operator.domain.egress import (
     Egress,
@@ -34,6 +34,15 @@ ROOM_CLOSES_SECONDS = 20.0
 KINDS = {"SCREEN_SHARE": TrackKind.VIDEO, "MICROPHONE": TrackKind.AUDIO}
 
 
+@dataclass(frozen=True)
+class _Lost:
+    """A start without an answer: when it was sent, until when it may come true, what recorded then."""
+
+    at: float
+    until: float
+    beside: list[Record]
+
+
 class SimulatedLiveKit:
     """It is a `LiveKit` for the operator. `on_hint` is its webhook: something has happened."""
 
@@ -41,6 +50,8 @@ class SimulatedLiveKit:
         self.tracks: dict[str, str] = {}
         self.present = False
         self.starts: list[float] = []
+        self.hasty_starts: list[float] = []  # when the lost start was sent that might still have come true
+        self._lost: _Lost | None = None
         self.on_hint: Callable[[], object] = lambda: None
         self.on_stop: Callable[[Record], object] = lambda _record: None
         self._time = time
@@ -87,6 +98,7 @@ class SimulatedLiveKit:
         self._faults.crash_if_told("before a start")
         self._reach()
         self.starts.append(self._time.seconds)
+        self._note_haste()
         if not self._room_is_open:
             raise RoomNotFound("requested room does not exist")
         fate = self._faults.starts.popleft() if self._faults.starts else ""
@@ -167,11 +179,17 @@ class SimulatedLiveKit:
         record.ended = True
         self.on_hint()
 
+    def _note_haste(self) -> None:
+        """Note a start beside a lost one. The end of a run that went on meanwhile is no haste."""
+        lost = self._lost
+        if lost is not None and self._time.seconds < lost.until and all(r.is_live for r in lost.beside):
+            self.hasty_starts.append(lost.at)
+
     def _lose(self, request: StartRequest, fate: LostStart) -> None:
         if fate.true_after is not None:
             self._faults.unclear_for(fate.true_after)
-            if not self._fleet.live():  # beside a run that goes on, its end may not wait for the lost one
-                self._faults.lost_start = (self._time.seconds, self._time.seconds + fate.true_after)
+            now = self._time.seconds
+            self._lost = _Lost(now, now + fate.true_after, beside=self._fleet.live())
             self._time.after(fate.true_after, lambda: self._create(request))
         self._faults.crash_if_told("inside a start")
         self._time.advance(fate.given_up_after)
