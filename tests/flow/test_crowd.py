@@ -164,7 +164,8 @@ def test_a_crowd_of_captures_gets_whole_clips_in_fair_order_while_segments_die_a
     jobs = {capture["status"]["job"]["name"]: crowd[name][0].name for name, capture in captures.items()}
     order = [jobs[name] for name in created_jobs(stack, offset) if name in jobs]
     assert len(order) == len(crowd), "each capture needed one Job"
-    assert unfairness(order) < PLACES, f"an owner was served again while others waited: {order}"
+    # The first places go to whoever is there first; from then on owners take turns.
+    assert unfairness(order[PLACES:]) < PLACES, f"an owner was served again while others waited: {order}"
 
     ready = max(ready_at(capture) for capture in captures.values())
     assert ready - KEPT > start + WANTED, "the last clip was made of segments that were too old to stay"
