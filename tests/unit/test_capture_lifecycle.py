@@ -10,19 +10,19 @@ import pytest
 from replay_operator.api.capture_job import CaptureError, CaptureErrorReason, CaptureResult
 from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.api.replaycapture import Clip, Clock, NotificationState, ReplayCapture
+from replay_operator.domain.capture_observation import CaptureObservation, JobOutcome
+from replay_operator.domain.capture_schedule import await_until
 from replay_operator.domain.capture_state import is_finished, wants_coverage
 from replay_operator.domain.capture_timing import (
     ARRIVAL_SLACK,
     FRAME_TOLERANCE,
+    cutting_time,
     resolve_range,
     tail_due,
     tail_limit,
 )
 from replay_operator.domain.captures import (
     MAX_ATTEMPTS,
-    CaptureObservation,
-    JobOutcome,
-    await_until,
     decide_capture,
     job_name,
 )
@@ -164,19 +164,31 @@ def test_who_asks_for_what_is_on_disk_is_promised_the_start_of_a_pod_and_the_cut
 
 def test_a_full_house_queues_and_the_next_free_place_cuts() -> None:
     first, _, _ = decided(capture())
-    queued, state, job = decided(first, at(30), pinned=True, may_start=lambda: False)
+    queued, state, job = decided(first, at(30), pinned=True, rounds_before=lambda: 1)
     assert (state, job) == (CaptureState.QUEUED, None)
-    again, _, _ = decided(queued, at(60), pinned=True, may_start=lambda: False)
+    again, _, _ = decided(queued, at(60), pinned=True, rounds_before=lambda: 1)
     assert again.status == queued.status, "nothing is written while the line moves"
     _, state, job = decided(queued, at(60), pinned=True)
     assert (state, job) == (CaptureState.CUTTING, 1)
+
+
+def test_who_queues_is_promised_a_time_behind_the_jobs_before_it_and_a_better_one_with_its_place() -> None:
+    first, _, _ = decided(capture())
+    job = timedelta(seconds=5) + cutting_time(resolve_range(capture()))
+    asked = {"pinned": True, "job_lead": timedelta(seconds=5)}
+    queued, _, _ = decided(first, at(30), rounds_before=lambda: 2, **asked)
+    assert queued.status.expected_ready_time == at(30) + 3 * job
+    again, _, _ = decided(queued, at(90), rounds_before=lambda: 1, **asked)
+    assert again.status == queued.status, "nothing is written while the line moves"
+    cutting, _, _ = decided(queued, at(40), **asked)
+    assert cutting.status.expected_ready_time == at(40) + job
 
 
 @pytest.mark.parametrize("waits_for", ["tail", "place"])
 def test_a_new_process_that_has_not_sent_its_policy_yet_changes_no_status(waits_for: str) -> None:
     first, _, _ = decided(capture())
     now = at(2) if waits_for == "tail" else at(30)
-    waiting, state, _ = decided(first, now, pinned=True, may_start=lambda: False)
+    waiting, state, _ = decided(first, now, pinned=True, rounds_before=lambda: 1)
     assert state is (CaptureState.WAITING_FOR_TAIL if waits_for == "tail" else CaptureState.QUEUED)
     after, state_after, job = decided(waiting, at(31), pinned=False)
     assert (after.status, state_after, job) == (waiting.status, state, None)

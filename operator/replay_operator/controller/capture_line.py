@@ -34,19 +34,23 @@ class CaptureLine:
         self._metrics = metrics
         self._starting: set[str] = set()
 
-    def take_place(self, uid: str) -> bool:
+    def take_place(self, uid: str) -> int:
         """Take a place for a capture if it is its turn; whoever took one gives it over with `started`.
 
         Args:
             uid: A capture that is due.
+
+        Returns:
+            0: the place is taken. Else how many rounds of Jobs have to end first.
         """
         running = self._running() - {uid}
         waiting = line(self._captures, running=running, asking=uid)
+        before = waiting.index(uid) - max(self._places - len(running), 0) if uid in waiting else 0
         # One that has a Job already, and whose status could not say so, goes on with it.
-        may = bool(self._jobs.of_capture(uid)) or uid in waiting[: max(self._places - len(running), 0)]
-        if may:
+        if before < 0 or self._jobs.of_capture(uid):
             self._starting.add(uid)
-        return may
+            return 0
+        return before // self._places + 1
 
     def started(self, uid: str) -> None:
         """Note that a capture's status and Job speak for themselves now, or that its start failed."""

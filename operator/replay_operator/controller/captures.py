@@ -31,12 +31,11 @@ from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_end import clip_path_of
+from replay_operator.domain.capture_observation import CaptureObservation, JobOutcome
+from replay_operator.domain.capture_schedule import await_until
 from replay_operator.domain.capture_state import is_finished
 from replay_operator.domain.captures import (
     CaptureDecision,
-    CaptureObservation,
-    JobOutcome,
-    await_until,
     decide_capture,
 )
 from replay_operator.domain.layout import buffer_path
@@ -185,7 +184,7 @@ class CaptureReconciler:
             result=view.result or self._jobs.told_clip(capture.metadata.uid),
             job_message=view.message,
             job_lead=self._settings.job_lead,
-            may_start=lambda: self._line.take_place(capture.metadata.uid),
+            rounds_before=lambda: self._line.take_place(capture.metadata.uid),
             notify=self._settings.notifies,
         )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from replay_operator.api.capture_job import EXIT_CODES, CaptureResult, ExitCode
-from replay_operator.api.meta import ObjectMeta, find_condition
-from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.capture_job import EXIT_CODES, ExitCode
+from replay_operator.api.meta import ObjectMeta
 from replay_operator.api.replaycapture import (
     CaptureSource,
     Clip,
@@ -18,25 +16,17 @@ from replay_operator.api.replaycapture import (
     NotificationState,
     ReplayCapture,
     ReplayCaptureStatus,
-    ResolvedRange,
-    Tail,
 )
+from replay_operator.domain.capture_observation import CaptureObservation, JobOutcome
+from replay_operator.domain.capture_schedule import expected_ready, job_due, promised_after, wants_flush
 from replay_operator.domain.capture_state import state_of
 from replay_operator.domain.capture_timing import (
-    FLUSH_TAKES,
-    cutting_time,
-    is_covered,
     resolve_range,
-    tail_expected,
-    tail_limit,
 )
 from replay_operator.domain.layout import buffer_path
-from replay_operator.domain.observation import CoverageView
 from replay_operator.domain.renewal import FLUSH_LEAD
 from replay_operator.domain.status_contract import (
     CAPTURE_CONTRACT,
-    FINAL,
-    RECORDING,
     CaptureState,
     conditions_of,
 )
@@ -58,38 +48,6 @@ class Refusal(StrEnum):
 
 
 _CUTTING = "The Job waits for the last instant where it is not on disk yet, and cuts the clip."
-
-
-class JobOutcome(StrEnum):
-    """How far the Job of the current attempt is."""
-
-    NONE = "None"
-    RUNNING = "Running"
-    ENDED = "Ended"
-    FAILED = "Failed"
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureObservation:
-    """Everything that a decision looks at.
-
-    `buffer_recording` says whether more segments can still come. `job_lead` is how long before the last
-    instant is due the Job is made. `may_start` asks for one of the places for Jobs, and takes it when it says
-    yes. `job_message` is what Kubernetes says of a Job that failed without a result. `notify` tells whether
-    somebody wants to be told the outcome.
-    """
-
-    buffer: ReplayBuffer | None
-    coverage: CoverageView
-    segment_seconds: int
-    buffer_recording: bool
-    pinned: bool
-    job: JobOutcome = JobOutcome.NONE
-    result: CaptureResult | None = None
-    job_message: str = ""
-    job_lead: timedelta = timedelta(0)
-    may_start: Callable[[], bool] = lambda: True
-    notify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +142,7 @@ def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) ->
                 room=seen.buffer.spec.room,
             ),
             "range": wanted,
-            "expected_ready_time": _expected_ready(capture, wanted, seen, now),
+            "expected_ready_time": expected_ready(capture, wanted, seen, now),
         }
     )
     said = _say(
@@ -196,90 +154,25 @@ def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) ->
     return replace(said, recheck=now)
 
 
-def _expected_ready(
-    capture: ReplayCapture, wanted: ResolvedRange, seen: CaptureObservation, now: datetime
-) -> datetime:
-    """Promise a time. A Job that is made at once needs its pod started first: the lead is what that takes."""
-    on_disk = (
-        tail_expected(wanted.end, seen.segment_seconds, seen.coverage)
-        if _awaits_tail(capture, seen)
-        else wanted.end
-    )
-    if wants_flush(capture, wanted, seen):
-        on_disk = min(on_disk, max(now, wanted.end) + FLUSH_TAKES)
-    return max(on_disk, now + seen.job_lead) + cutting_time(wanted)
-
-
-def _awaits_tail(capture: ReplayCapture, seen: CaptureObservation) -> bool:
-    return capture.spec.tail is not Tail.SKIP and seen.buffer_recording
-
-
-def wants_flush(capture: ReplayCapture, wanted: ResolvedRange, seen: CaptureObservation) -> bool:
-    """Tell whether a flush would bring the last instant of a range to the disk sooner than waiting does.
-
-    Args:
-        capture: An unfinished capture.
-        wanted: Its range.
-        seen: What was observed.
-    """
-    if capture.spec.tail is not Tail.FLUSH or not seen.buffer_recording:
-        return False
-    if is_covered(wanted.end, seen.coverage):
-        return False
-    # Against the time of the wish, not against now: a flush that has begun must not be called off half-way.
-    flushed = max(wanted.end, capture.metadata.creation_timestamp) + FLUSH_TAKES
-    return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) > flushed
-
-
 def _start(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:
-    due = _job_due(capture, seen)
+    due = job_due(capture, seen)
     if now < due:
         waiting = _say(
             capture, CaptureState.WAITING_FOR_TAIL, "The last instant is not on the buffer volume yet.", now
         )
         return replace(waiting, recheck=due)
-    if not seen.may_start():
+    queued = state_of(capture) is CaptureState.QUEUED
+    if rounds := seen.rounds_before():
+        # Promised once, and again with the place: the line moves without a write.
+        known = capture if queued else promised_after(rounds, capture, seen, now)
         waiting = _say(
-            capture,
+            known,
             CaptureState.QUEUED,
             "All places for capture Jobs are taken (REPLAY_MAX_CAPTURE_JOBS); the segments are held.",
             now,
         )
         return replace(waiting, recheck=now + QUEUE_RECHECK)
-    return _cut(capture, 1, now)
-
-
-def _job_due(capture: ReplayCapture, seen: CaptureObservation) -> datetime:
-    """Give when to make the Job: shortly before the last instant is due, so that its pod runs by then."""
-    wanted = capture.status.range
-    if wanted is None:
-        raise ValueError("the range is resolved before its tail is awaited")
-    if _is_over(seen.buffer) or is_covered(wanted.end, seen.coverage):
-        return wanted.start
-    if not _awaits_tail(capture, seen):
-        return wanted.end
-    if wants_flush(capture, wanted, seen):
-        return wanted.end + FLUSH_TAKES - seen.job_lead
-    return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) - seen.job_lead
-
-
-def _is_over(buffer: ReplayBuffer | None) -> bool:
-    """Tell whether a buffer will never record again. One that only waits for its source may."""
-    recording = find_condition(buffer.status.conditions, RECORDING) if buffer is not None else None
-    return buffer is None or (recording is not None and recording.reason in FINAL)
-
-
-def await_until(capture: ReplayCapture, seen: CaptureObservation) -> datetime | None:
-    """Give until when the worker shall wait for the last instant, or None when it shall not.
-
-    Args:
-        capture: With its range resolved.
-        seen: What was observed when the Job is made.
-    """
-    wanted = capture.status.range
-    if wanted is None or not _awaits_tail(capture, seen):
-        return None
-    return tail_limit(wanted.end, seen.segment_seconds)
+    return _cut(promised_after(0, capture, seen, now) if queued else capture, 1, now)
 
 
 def _cut(capture: ReplayCapture, attempt: int, now: datetime) -> CaptureDecision:
