@@ -102,26 +102,23 @@ def archive_full(place: str | Path) -> CaptureFailedError:
 
 
 @contextmanager
-def part_file(place: ClipPlace, attempt: int, size_bytes: int) -> Iterator[int]:
-    """Hold a file for the unfinished clip, with room reserved. It is gone at the end, published or not.
+def part_file(place: ClipPlace, attempt: int) -> Iterator[int]:
+    """Hold a file for the unfinished clip. It is gone at the end, published or not.
 
     Args:
         place: The clip's place.
         attempt: Number of this attempt.
-        size_bytes: Upper bound of the clip's size.
 
     Yields:
         A descriptor of the file at `place.part(attempt)`.
 
     Raises:
-        CaptureFailedError: ArchiveFull before anything is written, or ArchiveUnwritable.
+        CaptureFailedError: ArchiveFull or ArchiveUnwritable.
     """
     path = place.part(attempt)
     with archive_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        with archive_errors(path):
-            _reserve(descriptor, size_bytes)
         yield descriptor
     finally:
         with suppress(OSError):
@@ -131,8 +128,23 @@ def part_file(place: ClipPlace, attempt: int, size_bytes: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+def reserve(descriptor: int, place: ClipPlace, size_bytes: int) -> None:
+    """Reserve room for the unfinished clip, so that a full disk shows now and not at 99 %.
+
+    Args:
+        descriptor: The file.
+        place: The clip's place.
+        size_bytes: Upper bound of the clip's size.
+
+    Raises:
+        CaptureFailedError: ArchiveFull or ArchiveUnwritable.
+    """
+    with archive_errors(place.clip):
+        _reserve(descriptor, size_bytes)
+
+
 def _reserve(descriptor: int, size_bytes: int) -> None:
-    """Reserve blocks behind the end of the file, so that a full disk shows now and not at 99 %.
+    """Reserve blocks behind the end of the file.
 
     `os.posix_fallocate` would extend the file, and emulate by writing zeros where it is unsupported.
     """

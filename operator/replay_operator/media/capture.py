@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from replay_operator.api.capture_job import CaptureErrorReason, CaptureRequest, CaptureResult
-from replay_operator.api.replaycapture import Clip
+from replay_operator.api.replaycapture import Clip, Holes
 from replay_operator.media.archive import (
     ClipPlace,
     archive_errors,
     clip_place,
     part_file,
+    reserve,
     written_back_early,
 )
 from replay_operator.media.failure import CaptureFailedError
 from replay_operator.media.ffmpeg import Labels, join
+from replay_operator.media.head_start import HeadStart
 from replay_operator.media.leftovers import clear_leftovers
 from replay_operator.media.mp4 import MovieFacts, NotMp4Error, read_movie
 from replay_operator.media.plan import Plan, Wanted, make_plan
@@ -26,7 +29,7 @@ from replay_operator.media.runs import Run, read_buffer
 from replay_operator.media.selection import Selection, select_segments
 from replay_operator.media.stopwatch import Stopwatch
 from replay_operator.media.tail import await_tail, newest_instant
-from replay_operator.media.timeline import Interval
+from replay_operator.media.timeline import TICKS_PER_SECOND, Interval
 from replay_operator.media.verify import verify
 
 _MAX_LISTED = 64
@@ -60,16 +63,27 @@ def make_clip(request: CaptureRequest, watch: Stopwatch | None = None) -> tuple[
     clear_leftovers(place, request.capture_uid, request.attempt)
     if before is not None:
         return place, before
-    with watch.measure("wait"):
-        await_tail(request, clock=lambda: datetime.now(UTC), pause=time.sleep)
-    with watch.measure("plan"):
-        plan = plan_clip(request)
-    with part_file(place, request.attempt, plan.size_bytes) as descriptor:
-        part = place.part(request.attempt)
+    part = place.part(request.attempt)
+    with (
+        part_file(place, request.attempt) as descriptor,
+        written_back_early(descriptor),
+        HeadStart(part, request.title) as ahead,
+    ):
+        with watch.measure("wait"):
+            await_tail(
+                request,
+                clock=lambda: datetime.now(UTC),
+                pause=time.sleep,
+                meanwhile=lambda: ahead.begin(lambda: plan_ahead(request), _asked_ticks(request)),
+            )
+        with watch.measure("plan"):
+            plan = plan_clip(request, in_shares=ahead.is_on)
         timeout_seconds = _JOIN_BASE_SECONDS + plan.size_bytes / _JOIN_SLOWEST_BYTES_PER_SECOND
-        labels = Labels(title=request.title, created_at=plan.first_instant)
-        with watch.measure("join"), written_back_early(descriptor):
-            join(plan, part, labels, timeout_seconds=timeout_seconds)
+        with watch.measure("join"):
+            if not ahead.finish(plan, timeout_seconds=timeout_seconds):
+                reserve(descriptor, place, plan.size_bytes)
+                labels = Labels(title=request.title, created_at=plan.first_instant)
+                join(plan, part, labels, timeout_seconds=timeout_seconds)
         with watch.measure("verify"):
             movie = _read_finished(descriptor, place)
             verify(plan, movie)
@@ -80,8 +94,22 @@ def make_clip(request: CaptureRequest, watch: Stopwatch | None = None) -> tuple[
     return place, result
 
 
-def plan_clip(request: CaptureRequest) -> Plan:
+def plan_ahead(request: CaptureRequest) -> Plan:
+    """Plan the clip from what is on disk, while the last segment is awaited: its end is no hole yet.
+
+    Raises:
+        CaptureFailedError: The range cannot be had from this buffer as it is now.
+    """
+    patient = request if request.holes is not Holes.FAIL else request.model_copy(update={"holes": Holes.KEEP})
+    return plan_clip(patient, in_shares=True)
+
+
+def plan_clip(request: CaptureRequest, *, in_shares: bool = False) -> Plan:
     """Read the buffer and plan the clip.
+
+    Args:
+        request: What is asked for.
+        in_shares: Plan packet by packet even where whole segments would do.
 
     Raises:
         CaptureFailedError: The range cannot be had from this buffer, or the buffer cannot be read.
@@ -102,6 +130,7 @@ def plan_clip(request: CaptureRequest) -> Plan:
         holes=request.holes,
         trim=request.trim,
         reaches_back=any(o <= request.start for s in selections if (o := _oldest(s)) is not None),
+        in_shares=in_shares,
     )
     return make_plan([s.on_timeline_of(reference) for s in found], asked)
 
@@ -152,6 +181,10 @@ def _with_media(selections: list[Selection], request: CaptureRequest) -> list[Se
 
 def _interval(run: Run, request: CaptureRequest) -> Interval:
     return Interval(run.ticks_at(request.start), run.ticks_at(request.end))
+
+
+def _asked_ticks(request: CaptureRequest) -> int:
+    return math.ceil((request.end - request.start).total_seconds() * TICKS_PER_SECOND)
 
 
 def _oldest(selection: Selection) -> datetime | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 
 from replay_operator.api.capture_job import CaptureErrorReason
@@ -26,6 +27,45 @@ _PIPE_BYTES = 1 << 20
 _END_SECONDS = 30.0
 
 
+class Feed:
+    """A pipe and the thread that writes into it what it is given.
+
+    Args:
+        plan: Tells the tracks and the times of the stream. Its shares are not taken by themselves.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.reader, writer = os.pipe()
+        with suppress(OSError):
+            fcntl.fcntl(self.reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._feeder = _Feeder(plan, writer)
+        self._feeder.start()
+
+    def put(self, shares: Sequence[Share]) -> None:
+        """Write these next.
+
+        Args:
+            shares: All that there are of a segment come at once.
+        """
+        self._feeder.batches.put(shares)
+
+    def end(self) -> None:
+        """End the stream behind what was given."""
+        self._feeder.batches.put(None)
+
+    def close(self) -> None:
+        """Give the pipe up. Whoever read from it has ended before."""
+        self.end()
+        # Without a reader the feeder does not wait any longer.
+        os.close(self.reader)
+        self._feeder.join(_END_SECONDS)
+
+    @property
+    def failure(self) -> CaptureFailedError | None:
+        """BufferUnreadable, when a segment has gone or is no longer what was scanned."""
+        return self._feeder.failure
+
+
 @contextmanager
 def feed(plan: Plan) -> Iterator[int]:
     """Offer the stream of a plan that has shares.
@@ -39,19 +79,15 @@ def feed(plan: Plan) -> Iterator[int]:
     Raises:
         CaptureFailedError: BufferUnreadable, when a segment has gone or is no longer what was scanned.
     """
-    reader, writer = os.pipe()
-    with suppress(OSError):
-        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    feeder = _Feeder(plan, writer)
-    feeder.start()
+    stream = Feed(plan)
+    stream.put(plan.shares)
+    stream.end()
     try:
-        yield reader
+        yield stream.reader
     finally:
-        # Without a reader the feeder does not wait any longer.
-        os.close(reader)
-        feeder.join(_END_SECONDS)
-    if feeder.failure is not None:
-        raise feeder.failure
+        stream.close()
+    if stream.failure is not None:
+        raise stream.failure
 
 
 class _Feeder(Thread):
@@ -59,19 +95,21 @@ class _Feeder(Thread):
 
     def __init__(self, plan: Plan, writer: int) -> None:
         super().__init__(name="feed", daemon=True)
+        self.batches: SimpleQueue[Sequence[Share] | None] = SimpleQueue()
         self._plan = plan
         self._writer = writer
         self.failure: CaptureFailedError | None = None
 
     def run(self) -> None:
-        path = self._plan.shares[0].segment.file.path
+        path = Path()
         try:
             # An ffmpeg that ends early says itself why.
             with suppress(BrokenPipeError), os.fdopen(self._writer, "wb", buffering=0) as pipe:
                 stream = ExcerptWriter()
                 _write(pipe.fileno(), stream.tables([t.track for t in self._plan.tracks]))
-                for path, shares in groupby(self._plan.shares, key=lambda s: s.segment.file.path):
-                    _write(pipe.fileno(), self._excerpt(stream, path, list(shares)))
+                for batch in iter(self.batches.get, None):
+                    for path, shares in groupby(batch, key=lambda s: s.segment.file.path):
+                        _write(pipe.fileno(), self._excerpt(stream, path, list(shares)))
         except (OSError, NotMpegTsError) as error:
             self.failure = CaptureFailedError(
                 CaptureErrorReason.BUFFER_UNREADABLE,

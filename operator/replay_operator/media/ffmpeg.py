@@ -95,7 +95,7 @@ def join(plan: Plan, output: Path, labels: Labels, *, timeout_seconds: float) ->
                 arguments, timeout_seconds=timeout_seconds, stdin=source.stdin, pass_fds=source.pass_fds
             )
         if MOOV_TOO_SMALL not in result.stderr:
-            _refuse_failed(result, output)
+            refuse_failed(result, output)
             return
         # Nothing of the corrupt first try may stay behind the end of the second.
         os.truncate(output, 0)
@@ -137,10 +137,7 @@ def run_ffmpeg(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CaptureFailedError(
-            CaptureErrorReason.JOIN_FAILED,
-            f"ffmpeg did not end within {timeout_seconds:.0f} s: check the speed of the two volumes",
-        ) from error
+        raise too_slow(timeout_seconds) from error
     except OSError as error:
         raise CaptureFailedError(
             CaptureErrorReason.JOIN_FAILED,
@@ -149,7 +146,20 @@ def run_ffmpeg(
     return FfmpegResult(done.returncode, done.stderr.decode(errors="replace"))
 
 
-def _refuse_failed(result: FfmpegResult, output: Path) -> None:
+def too_slow(timeout_seconds: float) -> CaptureFailedError:
+    """Make the failure that says that ffmpeg took too long."""
+    return CaptureFailedError(
+        CaptureErrorReason.JOIN_FAILED,
+        f"ffmpeg did not end within {timeout_seconds:.0f} s: check the speed of the two volumes",
+    )
+
+
+def refuse_failed(result: FfmpegResult, output: Path) -> None:
+    """Look at how ffmpeg ended and at what it said.
+
+    Raises:
+        CaptureFailedError: JoinFailed or ArchiveFull.
+    """
     if -result.exit_code == signal.SIGXFSZ or any(line in result.stderr for line in _DISK_FULL_LINES):
         raise CaptureFailedError(
             CaptureErrorReason.ARCHIVE_FULL,

@@ -41,7 +41,8 @@ class Wanted:
     """What is asked of a buffer.
 
     `range` lies on the timeline of the first run. `reaches_back` says that the buffer has media before
-    the range in another run, so that a missing start is a hole and not the end of the buffer.
+    the range in another run, so that a missing start is a hole and not the end of the buffer. `in_shares`
+    asks for a plan of shares even where whole segments would do.
     """
 
     range: Interval
@@ -49,6 +50,7 @@ class Wanted:
     holes: Holes
     trim: Trim
     reaches_back: bool = False
+    in_shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def make_plan(selections: Sequence[Selection], wanted: Wanted) -> Plan:
         refuse_format_change_inside(selection)
     refuse_short(reference, found, wanted.range.start, wanted.when_short, reaches_back=wanted.reaches_back)
     part = part_that_holds_the_end(found, wanted.range.end)
-    if len(part.selections) == 1:
+    if len(part.selections) == 1 and not wanted.in_shares:
         cut = cut_run(part.selections[0], wanted.range, wanted.trim)
     else:
         cut = splice_runs(part.selections, wanted.range, wanted.trim)

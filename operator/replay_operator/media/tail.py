@@ -18,7 +18,7 @@ from replay_operator.media.playlists import parse_playlist
 from replay_operator.media.runs import Run, read_run
 from replay_operator.media.selection import read_and_scan
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.1
 """Looking costs a few `stat` calls for each run; a run is read again only when its playlists have changed."""
 
 SILENCE_GRACE = timedelta(seconds=3)
@@ -41,7 +41,11 @@ def newest_instant(runs: Sequence[Run]) -> datetime | None:
 
 
 def await_tail(
-    request: CaptureRequest, *, clock: Callable[[], datetime], pause: Callable[[float], None]
+    request: CaptureRequest,
+    *,
+    clock: Callable[[], datetime],
+    pause: Callable[[float], None],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Wait until the last instant of the range is on disk, or will not come any more.
 
@@ -49,11 +53,13 @@ def await_tail(
         request: `wait_until` is the bound; without it nothing is waited for.
         clock: Gives the time.
         pause: Sleeps so many seconds.
+        meanwhile: Does what can be done already; called before each sleep.
     """
     watch = TailWatch(Path(request.buffer_directory), request.end)
     if request.wait_until is not None:
         _log.info("looking for %s on the buffer volume, until %s", request.end, request.wait_until)
     while request.wait_until is not None and (now := clock()) < request.wait_until and not watch.is_over(now):
+        meanwhile()
         pause(min(POLL_SECONDS, (request.wait_until - now).total_seconds()))
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from replay_operator.api.capture_job import CaptureErrorReason
-from replay_operator.media.archive import ClipPlace, clip_place, part_file
+from replay_operator.media.archive import ClipPlace, clip_place, part_file, reserve
 from replay_operator.media.failure import CaptureFailedError
 
 
@@ -45,7 +45,8 @@ def test_a_clips_place_names_the_files_beside_it(tmp_path: Path, place: ClipPlac
 
 
 def test_room_is_reserved_without_making_the_file_longer(place: ClipPlace) -> None:
-    with part_file(place, 1, 1_000_000) as descriptor:
+    with part_file(place, 1) as descriptor:
+        reserve(descriptor, place, 1_000_000)
         assert os.fstat(descriptor).st_size == 0
         assert os.fstat(descriptor).st_blocks * 512 >= 1_000_000
     assert list(place.clip.parent.iterdir()) == []
@@ -55,10 +56,11 @@ def test_a_volume_that_cannot_reserve_is_asked_for_its_free_space(
     place: ClipPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     volume(monkeypatch, fallocate_errno=errno.EOPNOTSUPP, free_bytes=1000)
-    with part_file(place, 1, 1000):
+    with part_file(place, 1) as descriptor:
+        reserve(descriptor, place, 1000)
         assert place.part(1).exists()
-    with pytest.raises(CaptureFailedError) as caught, part_file(place, 1, 1001):
-        pass
+    with pytest.raises(CaptureFailedError) as caught, part_file(place, 1) as descriptor:
+        reserve(descriptor, place, 1001)
     assert caught.value.reason is CaptureErrorReason.ARCHIVE_FULL
     assert not place.part(1).exists()
 
@@ -75,6 +77,6 @@ def test_what_the_volume_refuses_is_told_with_its_reason(
     place: ClipPlace, monkeypatch: pytest.MonkeyPatch, number: int, reason: CaptureErrorReason
 ) -> None:
     volume(monkeypatch, fallocate_errno=number, free_bytes=10**12)
-    with pytest.raises(CaptureFailedError) as caught, part_file(place, 1, 1000):
-        pass
+    with pytest.raises(CaptureFailedError) as caught, part_file(place, 1) as descriptor:
+        reserve(descriptor, place, 1000)
     assert caught.value.reason is reason
