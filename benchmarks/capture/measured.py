@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.capture.arrival import Arrival, held_back, wait_until_settled
 from benchmarks.capture.ways import Task, Way
 
 _LOOK_SECONDS = 0.001
@@ -47,6 +50,16 @@ def measure(way: Way, task: Task, environment: Mapping[str, str]) -> Cost:
     Raises:
         WayFailedError: It ended with an error, or made nothing.
     """
+    with ExitStack() as stack:
+        arrival = None
+        if way.awaits_segment:
+            length = task.end - task.start
+            arrival = stack.enter_context(held_back(task.buffer, length))
+            task = dataclasses.replace(task, start=arrival.started_at, end=arrival.started_at + length)
+        return _measure(way, task, environment, arrival)
+
+
+def _measure(way: Way, task: Task, environment: Mapping[str, str], arrival: Arrival | None) -> Cost:
     command, result = way.command(task), task.clip
     ends = subprocess.PIPE if way.waits else subprocess.DEVNULL
     began = time.perf_counter()
@@ -58,6 +71,10 @@ def measure(way: Way, task: Task, environment: Mapping[str, str]) -> Cost:
             began = time.perf_counter()
             process.stdin.write(b"go\n")
             process.stdin.flush()
+        if arrival is not None:
+            wait_until_settled(task.clip.parent)
+            began = time.perf_counter()
+            arrival.come()
         published: float | None = None
         while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             if way.publishes and published is None and result.exists():

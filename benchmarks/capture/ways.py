@@ -6,8 +6,10 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Way:
     Attributes:
         publishes: The clip gets its name only when it is whole; else it is whole when the process ends.
         waits: It says when it is ready, by a line, and begins when it gets one.
+        awaits_segment: It is started while the newest segment is missing, and begins when that comes.
     """
 
     name: str
     command: Callable[[Task], list[str]]
     publishes: bool = False
     waits: bool = False
+    awaits_segment: bool = False
 
 
 def usual(task: Task) -> list[str]:
@@ -81,10 +85,17 @@ def ours_waiting(task: Task) -> list[str]:
     return [sys.executable, "-m", "benchmarks.capture.waiting", *_flags(task)]
 
 
+def ours_awaiting(task: Task) -> list[str]:
+    """A capture Job that waits for the newest segment, and has joined the others meanwhile."""
+    until = datetime.now(UTC) + _PATIENCE
+    return [*ours(task), "--wait-until", until.isoformat()]
+
+
 WAYS = (
     Way("usual", usual),
     Way("ours, whole process", ours, publishes=True),
     Way("ours, process waiting", ours_waiting, publishes=True, waits=True),
+    Way("ours, from the newest segment on", ours_awaiting, publishes=True, awaits_segment=True),
     Way("ffmpeg alone", ffmpeg_alone),
     Way("cat", cat),
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from replay_operator.api.capture_job import CaptureErrorReason, CaptureRequest
+from replay_operator.api.agent import RunFile
+from replay_operator.api.capture_job import CaptureErrorReason, CaptureRequest, CaptureResult
 from replay_operator.api.replaycapture import HoleReason, Holes, Trim
 from replay_operator.media import head_start
 from replay_operator.media.capture import make_clip, plan_ahead
@@ -28,6 +31,7 @@ from tests.media.wall_clock import (
     missing_numbers,
     seconds_of,
 )
+from tests.media.worker_process import DEADLINE_SECONDS, command, wait_for
 
 SHAPE = RunShape()
 USED = "were joined ahead"
@@ -203,6 +207,37 @@ def test_who_is_ended_while_waiting_leaves_no_file_and_no_process(
     with pytest.raises(SystemExit):
         make_clip(request)
     assert_nothing_is_left(request)
+
+
+def test_a_worker_that_waits_has_begun_its_clip_when_the_last_segment_comes(
+    growing: Path, tmp_path: Path
+) -> None:
+    file = growing / "run-1" / "run.json"
+    begun = datetime.now(UTC) - timedelta(seconds=2)
+    known = RunFile.model_validate_json(file.read_bytes())
+    clock = {"media_started_at_ns": int(begun.timestamp() * 1_000_000_000)}
+    file.write_text(known.model_copy(update=clock).model_dump_json(by_alias=True))
+    archive = tmp_path / "made"
+    archive.mkdir()
+    flags = ["--buffer", str(growing), "--output", str(archive / "clip.mp4"), "--no-thumbnail"]
+    for name, seconds in (("--start", 1.37), ("--end", 11.21), ("--wait-until", 40)):
+        flags += [name, (begun + timedelta(seconds=seconds)).isoformat()]
+    with subprocess.Popen(
+        command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as worker:
+        part = archive / ".clip.mp4.1.part"
+        wait_for(part)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while part.stat().st_size == 0:
+            assert time.monotonic() < deadline, "nothing is joined while the last segment is awaited"
+            time.sleep(0.02)
+        name_all(growing)()
+        answer, log = worker.communicate(timeout=DEADLINE_SECONDS)
+    assert worker.returncode == 0, log
+    assert USED in log
+    clip = CaptureResult.model_validate_json(answer).clip
+    assert clip is not None
+    assert clip.milliseconds == pytest.approx(1000 * (11.21 - 1.37), abs=100)
 
 
 def test_a_plan_ahead_never_counts_the_newest_segment_as_settled(growing: Path, ask: RequestMaker) -> None:

@@ -210,6 +210,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start", metavar="RFC3339", help="first instant")
     parser.add_argument("--end", metavar="RFC3339", help="last instant")
     parser.add_argument("--output", metavar="FILE.mp4", help="the clip")
+    parser.add_argument(
+        "--wait-until", metavar="RFC3339", help="wait so long for the last instant to come to the disk"
+    )
     parser.add_argument("--trim", choices=[t.value for t in Trim], default=Trim.EXACT.value)
     parser.add_argument("--holes", choices=[h.value for h in Holes], default=Holes.KEEP.value)
     parser.add_argument("--when-short", choices=[w.value for w in WhenShort], default=WhenShort.CLAMP.value)
@@ -247,4 +250,6 @@ def _request(flags: argparse.Namespace, environment: Mapping[str, str]) -> Captu
     }
     # The same command twice is the same capture, and meets its own clip.
     uid = hashlib.sha256(repr(sorted(asked.items())).encode()).hexdigest()[:16]
-    return CaptureRequest.model_validate({"capture_uid": f"cli-{uid}", **asked})
+    return CaptureRequest.model_validate(
+        {"capture_uid": f"cli-{uid}", "wait_until": flags.wait_until, **asked}
+    )
