@@ -117,7 +117,7 @@ class SimulatedOperator:
 
     def hint(self) -> None:
         """Take in a webhook: something has happened in the room."""
-        self.rooms.forget("standup")
+        self.rooms.note_change("standup")
         self.poller.poke()
         self.wake()
 

@@ -77,7 +77,7 @@ class Operator:
     def take_hint(self, hint: Hint) -> None:
         """Look where a webhook points. It only wakes: a lost or forged one costs nothing but time."""
         for room in hint.rooms:
-            self.rooms.forget(room)
+            self.rooms.note_change(room)
         for buffer in self.inbox.buffers:
             if buffer.spec.room in hint.rooms:
                 self.queue.add(Key(Kind.BUFFER, buffer.metadata.uid))

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from zlib import crc32
 
 from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.controller.admission import AdmissionBook
@@ -39,10 +38,6 @@ from replay_operator.livekit.workers import FleetWatch
 log = logging.getLogger(__name__)
 
 FIRST_LIST = timedelta(seconds=0.2)
-SOURCE_AUDIT = timedelta(minutes=10)
-"""How often the room of a healthy recording is looked up when no webhook tells: 5000 buffers ask 8 times a
-second then."""
-
 RETRY_TELLING = timedelta(seconds=2)
 
 _LAST_RUN_MATTERS = RESTARTS | {
@@ -182,12 +177,13 @@ class BufferReconciler:
             self._poller.poke()  # the list tells of the next run's first frame, and somebody waits for it
         if not needs_source(buffer, seen, self._clock()):
             return seen
-        return replace(seen, source=await self._look_up(buffer))
+        audit = not needs_source(buffer, replace(seen, source_due=False), self._clock())
+        return replace(seen, source=await self._look_up(buffer, audit=audit))
 
-    async def _look_up(self, buffer: ReplayBuffer) -> SourceView:
+    async def _look_up(self, buffer: ReplayBuffer, *, audit: bool) -> SourceView:
         source = buffer.spec.source
         try:
-            people = await self._rooms.participants(buffer.spec.room)
+            people = await self._rooms.participants(buffer.spec.room, audit=audit)
         except LiveKitError as error:
             log.warning("room %s of ReplayBuffer %s: %s", buffer.spec.room, buffer.metadata.name, error)
             return SourceView()
@@ -200,12 +196,10 @@ class BufferReconciler:
         """Tell whether the source must be looked at though all seems well.
 
         A microphone that is published again beside a screen leaves the old run healthy and silent: only the
-        room tells. After a start the looks are spread, or thousands of buffers would ask at once.
+        room tells.
         """
-        uid, now = buffer.metadata.uid, self._clock()
-        spread = crc32(uid.encode()) % 1000 / 1000
-        looked_up = self._looked_up.setdefault(uid, now - SOURCE_AUDIT * spread)
-        return now - looked_up >= SOURCE_AUDIT or self._rooms.was_told_since(buffer.spec.room, looked_up)
+        looked_up = self._looked_up.setdefault(buffer.metadata.uid, self._clock())
+        return self._rooms.is_due(buffer.spec.room, looked_up)
 
     async def _act(self, buffer: ReplayBuffer, decision: Decision, segment_seconds: int) -> Decision:
         for action in decision.actions:
