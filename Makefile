@@ -40,12 +40,9 @@ lint: setup ## Style, types, import contracts, generated files
 unit: setup ## Unit tests alone
 	$(PYTEST) -q tests/unit
 
-# Nine minutes more. They belong in here as soon as they have been green whole on a quiet machine.
-STORMS := --ignore=tests/chaos/test_single_faults.py --ignore=tests/chaos/test_storms.py
-
 .PHONY: test
-test: setup bed ## Every layer, against real parts (about 30 minutes)
-	$(PYTEST) $(STORMS)
+test: setup bed ## Every layer, against real parts (about 40 minutes)
+	$(PYTEST)
 
 .PHONY: matrix
 matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
