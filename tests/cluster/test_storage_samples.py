@@ -32,6 +32,7 @@ SHOWN = [
 ]
 WORKERS = ("worker-a", "worker-b")
 PLACE = "replay.test/place"
+NODE_SIZE = {"cpu": "16", "memory": "64Gi", "pods": "110"}
 ALL_PODS = ("agent", *WORKERS, "capture")
 
 REQUEST = CaptureRequest(
@@ -120,7 +121,7 @@ class Cluster:
                 "kind": "Node",
                 "metadata": {"name": name, "labels": labels},
                 "spec": {"taints": [{"key": PLACE, "effect": "NoSchedule"}]},
-                "status": {"allocatable": {"cpu": "16", "memory": "64Gi", "pods": "110"}},
+                "status": {"capacity": NODE_SIZE, "allocatable": NODE_SIZE},
             }
         )
 
@@ -173,6 +174,7 @@ class Cluster:
                 "metadata": {"name": settings.capture_service_account},
             }
         )
+        self._kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         for name, template in zip(ALL_PODS, (agent, fleet, fleet, job), strict=True):
             spec = template["spec"] | {
                 "nodeSelector": {PLACE: self.namespace},

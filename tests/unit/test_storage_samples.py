@@ -225,3 +225,33 @@ def test_the_fleet_of_one_node_has_one_size() -> None:
     (patch,) = [yaml.safe_load(patch["patch"]) for patch in body["patches"] if "patch" in patch]
     fleet_max = settings_of(SAMPLES / "topologies" / "one-node")["REPLAY_FLEET_MAX"]
     assert patch == [{"op": "replace", "path": "/spec/maxReplicas", "value": int(fleet_max)}]
+
+
+def seen_late_seconds(segment_seconds: int, least_seconds: int, most_seconds: int) -> int:
+    """How late a look each second may see a change, through the attribute cache of Linux' NFS client.
+
+    It asks the server again after the least time, and after twice as long at each answer without news
+    (`nfs_update_inode`, fs/nfs/inode.c). Counted in tenths of a second, for every phase of the changes.
+    """
+    latest = 0
+    for phase in range(1, 10 * segment_seconds):
+        asked_at, waits, seen = 0, 10 * least_seconds, -1
+        for now in range(0, 6000, 10):
+            if now - asked_at < waits:
+                continue
+            newest = (now - phase) // (10 * segment_seconds)
+            if newest > seen >= 0:
+                latest = max(latest, now - phase - (seen + 1) * 10 * segment_seconds)
+            waits = 10 * least_seconds if newest > seen else min(2 * waits, 10 * most_seconds)
+            asked_at, seen = now, newest
+    return -(-latest // 10)
+
+
+@pytest.mark.parametrize("segment_seconds", [2, 4, 6, 10, 15])
+def test_the_table_of_what_nfs_shows_late_is_what_its_rule_gives(segment_seconds: int) -> None:
+    lines = page_of("nfs-static").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| {segment_seconds} |")]
+    late, ours, first, dead_after = (cell.strip(" *") for cell in row.split("|")[2:-1])
+    assert late == f"{seen_late_seconds(segment_seconds, 3, 60)} s"
+    assert int(ours.split()[0]) >= seen_late_seconds(segment_seconds, 1, 1)
+    assert (first, dead_after) == ("30 s", f"{2 * segment_seconds + 12} s")
