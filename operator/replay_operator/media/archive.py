@@ -147,7 +147,11 @@ def _reserve(descriptor: int, size_bytes: int) -> None:
     """Reserve blocks behind the end of the file.
 
     `os.posix_fallocate` would extend the file, and emulate by writing zeros where it is unsupported.
+    Free space comes first: ext4 takes all that is left before it refuses, and others would find it full.
     """
+    volume = os.fstatvfs(descriptor)
+    if volume.f_bavail * volume.f_frsize < size_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
     fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     if fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, 0, size_bytes) == 0:
@@ -155,9 +159,6 @@ def _reserve(descriptor: int, size_bytes: int) -> None:
     number = ctypes.get_errno()
     if number not in _CANNOT_ALLOCATE:
         raise OSError(number, os.strerror(number))
-    volume = os.fstatvfs(descriptor)
-    if volume.f_bavail * volume.f_frsize < size_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager
