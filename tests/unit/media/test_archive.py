@@ -68,8 +68,8 @@ def test_a_volume_that_cannot_reserve_is_asked_for_its_free_space(
 def test_a_clip_that_does_not_fit_reserves_nothing(place: ClipPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     # The true fallocate, which would take it: ext4 takes all that is left before it refuses what is too much.
     monkeypatch.setattr(os, "fstatvfs", lambda _: SimpleNamespace(f_bavail=1000, f_frsize=1))
-    with pytest.raises(CaptureFailedError) as caught, part_file(place, 1, 1_000_000):
-        pass
+    with pytest.raises(CaptureFailedError) as caught, part_file(place, 1) as descriptor:
+        reserve(descriptor, place, 1_000_000)
     assert caught.value.reason is CaptureErrorReason.ARCHIVE_FULL
 
 
