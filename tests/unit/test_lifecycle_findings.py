@@ -91,3 +91,25 @@ def test_an_agent_that_is_away_does_not_cost_a_run_whose_predecessor_died_with_i
     world.faults.agent = "away"
     world.time.advance(30.0)
     assert world.fleet.live() == [well]
+
+
+def test_a_successor_that_has_proved_itself_is_kept_though_its_worker_is_told_to_go() -> None:
+    """The run before it records a screen that has gone: to stop the successor would stop the recording."""
+    world = World()
+    world.livekit.publish("SCREEN_SHARE")
+    world.livekit.publish("MICROPHONE")
+    operator = SimulatedOperator(world)
+    world.livekit.on_hint = operator.hint
+    world.livekit.unpublish("SCREEN_SHARE")
+    world.livekit.publish("SCREEN_SHARE")
+    world.time.advance(15.0)
+    before = {
+        r.egress.id
+        for r in world.fleet.live()
+        if r.egress.video_track == world.livekit.tracks["SCREEN_SHARE"]
+    }
+    assert before
+    for worker in world.fleet.workers:
+        world.fleet.doom(worker)
+    world.time.advance(2.0)
+    assert before <= {r.egress.id for r in world.fleet.live()}

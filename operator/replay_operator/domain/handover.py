@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from replay_operator.api.meta import Condition, ConditionStatus, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.domain.decision import Decision, Start, Stop
-from replay_operator.domain.egress import Egress, pair_of
+from replay_operator.domain.egress import Egress, RecordedPair, pair_of
 from replay_operator.domain.endings import ending_of
 from replay_operator.domain.health import Health, health_of, stale_limit
 from replay_operator.domain.observation import Observation
-from replay_operator.domain.renewal import FLUSH, next_flush, reason_to_renew
+from replay_operator.domain.renewal import FLUSH, has_new_track, next_flush, reason_to_renew
 from replay_operator.domain.starts import after_failure, all_is_well, next_start
 from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
 
@@ -46,13 +46,19 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
         stops = tuple(Stop(e, "a second egress of the same buffer") for e in doubles)
         decision = replace(with_run(buffer, seen, keeper, now), actions=stops)
         return _looked_at_by(decision, next_flush(keeper, seen, now))
-    unfit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is not None]
-    fit = [e for e in others if e not in unfit]
-    stops = tuple(Stop(e, f"it would have to be renewed at once: {reason}") for e in (*unfit, *fit[1:]))
-    if not fit:
+    fit = [e for e in others if reason_to_renew(buffer, e, seen, wanted, now) is None]
+    # Of use at once, though it must be renewed in its turn. To stop it first would stop the recording.
+    better = [e for e in others if e not in fit and _is_better(e, keeper, seen, wanted, now)]
+    candidates = (*fit[:1], *better[:1])
+    stops = tuple(
+        Stop(e, f"{keeper.id} is handed over ({reason}), and this run would have to be too")
+        for e in others
+        if e not in candidates
+    )
+    if not candidates:
         return _begin(buffer, seen, keeper, now, stops=stops, reason=reason)
-    successor = fit[0]
-    if _may_take_over(successor, seen, reason, now):
+    successor = next((e for e in candidates if _may_take_over(e, seen, reason, now)), None)
+    if successor is not None:
         done = Stop(keeper, f"{successor.id} has taken over: {reason}")
         # It has frames, so its start is no open question any more: not to the next flush either.
         memory = replace(seen.memory, begun=False)
@@ -79,6 +85,15 @@ def _looked_at_by(decision: Decision, moment: datetime | None) -> Decision:
     if moment is None or (decision.recheck is not None and decision.recheck <= moment):
         return decision
     return replace(decision, recheck=moment)
+
+
+def _is_better(
+    other: Egress, keeper: Egress, seen: Observation, wanted: RecordedPair | None, now: datetime
+) -> bool:
+    """Tell whether a run does more than the one that is kept: it has a segment, or the tracks of now."""
+    if health_of(other, seen, now)[0] is Health.FRESH:
+        return True
+    return wanted is not None and has_new_track(wanted, keeper) and not has_new_track(wanted, other)
 
 
 def _may_take_over(successor: Egress, seen: Observation, reason: str, now: datetime) -> bool:
