@@ -93,23 +93,23 @@ def test_an_agent_that_is_away_does_not_cost_a_run_whose_predecessor_died_with_i
     assert world.fleet.live() == [well]
 
 
-def test_a_successor_that_has_proved_itself_is_kept_though_its_worker_is_told_to_go() -> None:
-    """The run before it records a screen that has gone: to stop the successor would stop the recording."""
+def test_a_run_with_the_tracks_of_now_is_kept_though_its_worker_is_told_to_go() -> None:
+    """The run before it records a screen that has gone: to stop the later one would stop the recording."""
     world = World()
     world.livekit.publish("SCREEN_SHARE")
     world.livekit.publish("MICROPHONE")
     operator = SimulatedOperator(world)
     world.livekit.on_hint = operator.hint
+    world.time.advance(0.0)
     world.livekit.unpublish("SCREEN_SHARE")
     world.livekit.publish("SCREEN_SHARE")
     world.time.advance(15.0)
-    before = {
-        r.egress.id
-        for r in world.fleet.live()
-        if r.egress.video_track == world.livekit.tracks["SCREEN_SHARE"]
-    }
-    assert before
-    for worker in world.fleet.workers:
-        world.fleet.doom(worker)
-    world.time.advance(2.0)
-    assert before <= {r.egress.id for r in world.fleet.live()}
+    old, new = world.fleet.live()
+    assert new.egress.video_track == world.livekit.tracks["SCREEN_SHARE"] != old.egress.video_track
+    world.fleet.doom(new.worker)
+    world.time.advance(0.7)
+    assert new in world.fleet.live()
+    world.time.advance(60.0)
+    (last,) = world.fleet.live()
+    assert last.worker is not new.worker
+    assert says_recording(world)
