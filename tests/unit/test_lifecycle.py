@@ -69,9 +69,22 @@ def test_recording_is_said_only_when_segments_arrive() -> None:
     assert decide(buffer(), seen(livekit=running, coverage=fresh), NOW).state is BufferState.RECORDING
 
 
+def test_of_two_egresses_the_one_that_a_worker_holds_is_kept() -> None:
+    """LiveKit lists the egress of a dead worker for ever, and a new operator has not seen the worker die."""
+    view = replace(LISTED, egresses=(egress("EG_two", run="r2", started=-4), egress("EG_one", started=-5)))
+    decision = decide(buffer(), seen(livekit=view, workers={"EG_two": "egress-1"}), NOW)
+    assert [a.egress.id for a in decision.actions if isinstance(a, Stop)] == ["EG_one"]
+
+
+def test_of_two_egresses_of_which_nobody_knows_more_none_is_stopped_before_one_has_a_segment() -> None:
+    view = replace(LISTED, egresses=(egress("EG_two", run="r2", started=-4), egress("EG_one", started=-5)))
+    assert decide(buffer(), seen(livekit=view), NOW).actions == ()
+
+
 def test_of_two_egresses_the_older_is_kept() -> None:
     view = replace(LISTED, egresses=(egress("EG_two", run="r2", started=-4), egress("EG_one", started=-5)))
-    decision = decide(buffer(), seen(livekit=view), NOW)
+    both = {"EG_one": "egress-1", "EG_two": "egress-1"}
+    decision = decide(buffer(), seen(livekit=view, workers=both), NOW)
     assert [a.egress.id for a in decision.actions if isinstance(a, Stop)] == ["EG_two"]
     assert not [a for a in decision.actions if isinstance(a, Start)]
 

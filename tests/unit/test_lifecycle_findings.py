@@ -113,3 +113,22 @@ def test_a_run_with_the_tracks_of_now_is_kept_though_its_worker_is_told_to_go() 
     (last,) = world.fleet.live()
     assert last.worker is not new.worker
     assert says_recording(world)
+
+
+def test_a_new_operator_does_not_take_the_egress_of_a_dead_worker_for_the_one_to_keep() -> None:
+    world = World()
+    world.livekit.publish("SCREEN_SHARE")
+    world.livekit.publish("MICROPHONE")
+    first = SimulatedOperator(world)
+    world.livekit.on_hint = first.hint
+    world.time.advance(5.0)
+    (dead,) = world.fleet.live()
+    world.fleet.kill(dead.worker, noticed_after=0.0)
+    world.time.advance(2.0)
+    (alive,) = world.fleet.live()
+    first.crash()
+    second = SimulatedOperator(world)
+    world.livekit.on_hint = second.hint
+    world.time.advance(60.0)
+    assert [alive] == world.fleet.live()
+    assert says_recording(world)

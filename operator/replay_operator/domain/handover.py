@@ -29,7 +29,7 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
     """Keep one run, or hand over from the oldest to its successor.
 
     Whether two egresses are a hand-over or a mistake needs no memory: the older is kept, unless there is a
-    reason to renew it.
+    reason to renew it, or it is nothing but an entry in LiveKit's list.
 
     Args:
         buffer: The resource, with the status that was written last.
@@ -37,12 +37,14 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
         alive: Its egresses that are not dead, oldest first.
         now: Time of the decision.
     """
-    keeper, *others = _oldest_first(buffer, seen, alive)
+    keeper, *others = _oldest_first(buffer, seen, alive, now)
     wanted = seen.source.pair if seen.source.known else None
     reason = reason_to_renew(buffer, keeper, seen, wanted, now)
     if reason is None:
         # Without a word about the source nobody knows whether another pair of tracks is a mistake.
         doubles = [e for e in others if seen.source.known or pair_of(e) == pair_of(keeper)]
+        if not _is_real(keeper, seen, now):
+            doubles = []
         stops = tuple(Stop(e, "a second egress of the same buffer") for e in doubles)
         decision = replace(with_run(buffer, seen, keeper, now), actions=stops)
         return _looked_at_by(decision, next_flush(keeper, seen, now))
@@ -68,16 +70,23 @@ def with_runs(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]
     return _looked_at_by(replace(decision, actions=stops, memory=seen.memory), now + look)
 
 
-def _oldest_first(buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...]) -> tuple[Egress, ...]:
-    """Put the run that is to be kept first.
+def _oldest_first(
+    buffer: ReplayBuffer, seen: Observation, alive: tuple[Egress, ...], now: datetime
+) -> tuple[Egress, ...]:
+    """Put the run that is to be kept first: the oldest of those that surely exist.
 
-    While nobody knows the files, one that has long been dead looks alive: LiveKit lists the egress of a dead
-    worker for ever. Then the run that the status names is kept.
+    LiveKit lists the egress of a dead worker for ever. While nobody knows the files, one that has long been
+    dead looks alive: then the run that the status names is kept.
     """
     named = buffer.status.egress
-    if seen.coverage.known or named is None:
-        return alive
-    return tuple(sorted(alive, key=lambda egress: egress.id != named.id))
+    if not seen.coverage.known and named is not None:
+        return tuple(sorted(alive, key=lambda egress: egress.id != named.id))
+    return tuple(sorted(alive, key=lambda egress: not _is_real(egress, seen, now)))
+
+
+def _is_real(egress: Egress, seen: Observation, now: datetime) -> bool:
+    """Tell whether an egress is more than an entry in LiveKit's list: a worker holds it, or it writes."""
+    return egress.id in seen.workers or health_of(egress, seen, now)[0] is Health.FRESH
 
 
 def _looked_at_by(decision: Decision, moment: datetime | None) -> Decision:
