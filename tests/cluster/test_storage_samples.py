@@ -33,6 +33,7 @@ SHOWN = [
 WORKERS = ("worker-a", "worker-b")
 PLACE = "replay.test/place"
 NODE_SIZE = {"cpu": "16", "memory": "64Gi", "pods": "110"}
+TOLERATIONS = [{"key": key, "operator": "Exists"} for key in (PLACE, "node.kubernetes.io/not-ready")]
 ALL_PODS = ("agent", *WORKERS, "capture")
 
 REQUEST = CaptureRequest(
@@ -162,44 +163,40 @@ class Cluster:
         }
         self.create(body)
 
+    def pod(self, name: str, template: Json) -> None:
+        """Make a pod that only our nodes may run."""
+        spec = template["spec"] | {"nodeSelector": {PLACE: self.namespace}, "tolerations": TOLERATIONS}
+        metadata = {"name": name, "labels": template["metadata"]["labels"]}
+        self.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
     def start(self, found: dict[Key, Json], settings: OperatorSettings) -> dict[str, str]:
         """Make the pods of an install, and give the node of each."""
-        agent = found["Deployment", "replay-agent"]["spec"]["template"]
+        self.create(found["ServiceAccount", settings.capture_service_account])
+        self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         fleet = found["Deployment", settings.fleet]["spec"]["template"]
         job = job_body(capture().metadata, REQUEST, job_settings(settings))["spec"]["template"]
-        self.create(
-            {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": settings.capture_service_account},
-            }
-        )
-        self._kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+        agent = found["Deployment", "replay-agent"]["spec"]["template"]
         for name, template in zip(ALL_PODS, (agent, fleet, fleet, job), strict=True):
-            spec = template["spec"] | {
-                "nodeSelector": {PLACE: self.namespace},
-                "tolerations": [{"operator": "Exists"}],
-            }
-            metadata = {"name": name, "labels": template["metadata"]["labels"]}
-            self.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-            self._kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}", "--timeout=60s")
-        pods = json.loads(self._kubectl("get", "pods", "-o", "json"))["items"]
+            self.pod(name, template)
+            self.kubectl("wait", "--for=condition=PodScheduled", f"pod/{name}", "--timeout=60s")
+        pods = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in pods}
 
     def bound(self) -> dict[str, str]:
         """Wait until both claims are bound, and give the volume of each."""
-        self._kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc", "--all", "--timeout=60s")
-        items = json.loads(self._kubectl("get", "pvc", "-o", "json"))["items"]
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc", "--all", "--timeout=60s")
+        items = json.loads(self.kubectl("get", "pvc", "-o", "json"))["items"]
         return {item["metadata"]["name"]: item["spec"]["volumeName"] for item in items}
 
     def remove(self) -> None:
         """Remove everything, in the order in which Kubernetes lets it go."""
-        self._kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
-        self._kubectl("delete", "pvc", "--all")
+        self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+        self.kubectl("delete", "pvc", "--all")
         for made in reversed(self._made):
             self.plane.kubectl("delete", made, "--ignore-not-found")
 
-    def _kubectl(self, *arguments: str) -> str:
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl in the namespace."""
         return self.plane.kubectl("-n", self.namespace, *arguments)
 
 
@@ -237,6 +234,12 @@ def test_everything_follows_the_agent_to_where_a_network_disk_is(
     cluster.network_disk(settings.archive_storage_class, 2048)
     places = cluster.start(found, settings)
     assert set(places.values()) == {places["agent"]}
+
+    # One that fits only on the other, empty node waits: there it would hang for a disk that is attached here.
+    worker = found["Deployment", settings.fleet]["spec"]["template"]
+    worker["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "14"}}
+    cluster.pod("one-more", worker)
+    cluster.kubectl("wait", "--for=condition=PodScheduled=False", "pod/one-more", "--timeout=60s")
 
 
 def test_workers_spread_and_captures_are_free_when_the_volumes_are_shared(
