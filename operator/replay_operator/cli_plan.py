@@ -1,0 +1,199 @@
+"""`replay-operator plan`: what an install needs for a number of users, before it is made.
+
+It reads nothing and talks to nobody. docs/capacity.md says where its figures come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from replay_operator.api.replaybuffer import MAX_SEGMENTS, EncodingPreset
+from replay_operator.cli_plan_output import settings_text, table_text
+from replay_operator.domain.recording_cost import Assumption
+from replay_operator.domain.sizing import (
+    GIBIBYTE,
+    PUBLISHED_POD_CORES,
+    PUBLISHED_POD_MEMORY_BYTES,
+    Question,
+    Sizing,
+    places,
+    size,
+)
+from replay_operator.domain.sizing_notes import notes, warnings
+from replay_operator.domain.storage_budget import UnknownStorageError, storage_budget
+
+_WINDOW_SECONDS = range(30, 14401)
+_SEGMENT_SECONDS = range(2, 16)
+_LEAST_SEGMENTS = 3
+"""Bounds of a ReplayBuffer's spec."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the plan.
+
+    Args:
+        arguments: The command line without the program's name and the subcommand.
+
+    Returns:
+        The exit code.
+    """
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    question = _question(parser, flags)
+    sizings = [size(question, users) for users in flags.users]
+    sys.stdout.write(_OUTPUTS[flags.output](question, sizings) + "\n")
+    return 0
+
+
+def json_text(question: Question, sizings: Sequence[Sizing]) -> str:
+    """Write the plan as JSON. Figures known from least to most are objects with both.
+
+    Args:
+        question: What was planned.
+        sizings: The answers, one for each number of users.
+    """
+    return json.dumps(
+        {
+            "question": asdict(question),
+            "recording": asdict(question.cost),
+            "recordings_per_pod": asdict(places(question)),
+            "files_per_window": question.files_per_window,
+            "users": [asdict(sizing) for sizing in sizings],
+            "warnings": warnings(question, sizings),
+            "notes": notes(question),
+        },
+        indent=2,
+    )
+
+
+_OUTPUTS = {"table": table_text, "json": json_text, "settings": settings_text}
+
+
+def _question(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Question:
+    assumption = Assumption(flags.assume)
+    segments = flags.window / flags.segment_seconds
+    if not _LEAST_SEGMENTS <= segments <= MAX_SEGMENTS:
+        parser.error(
+            f"a window holds {_LEAST_SEGMENTS} to {MAX_SEGMENTS} segments, and {flags.window} s are "
+            f"{segments:g} of {flags.segment_seconds} s: change --window or --segment-seconds"
+        )
+    published = assumption is Assumption.PUBLISHED
+    if published and (flags.pod_cpu is not None or flags.pod_memory_gib is not None):
+        parser.error(
+            "the published figures are of pods with 2 CPU and 2 GB: leave --pod-cpu and --pod-memory-gib out"
+        )
+    try:
+        storage = None if flags.storage is None else storage_budget(flags.storage, assumption)
+    except UnknownStorageError as error:
+        parser.error(f"--storage: {error}")
+    memory = PUBLISHED_POD_MEMORY_BYTES if published else (flags.pod_memory_gib or 2) * GIBIBYTE
+    return Question(
+        preset=EncodingPreset(flags.preset),
+        assumption=assumption,
+        window_seconds=flags.window,
+        segment_seconds=flags.segment_seconds,
+        pod_cores=PUBLISHED_POD_CORES if published else (flags.pod_cpu or 2),
+        pod_memory_bytes=memory,
+        captures_per_hour=flags.captures_per_hour,
+        clip_seconds=flags.clip_seconds or flags.window,
+        archive_days=flags.archive_days,
+        storage=storage,
+    )
+
+
+def _users(text: str) -> tuple[int, ...]:
+    try:
+        users = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        users = ()
+    if not users or min(users) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers above 0, such as 5,20,50,100")
+    return users
+
+
+def _whole_between(bounds: range) -> Callable[[str], int]:
+    def parsed(text: str) -> int:
+        value = int(text) if text.isdecimal() else -1
+        if value not in bounds:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {bounds[0]} to {bounds[-1]}")
+        return value
+
+    return parsed
+
+
+def _above_zero(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="replay-operator plan",
+        description="Workers, CPU, memory and storage for a number of users who record all the time.",
+    )
+    parser.add_argument("--users", type=_users, default=(5, 20, 50, 100), metavar="N,N,...")
+    parser.add_argument(
+        "--preset",
+        choices=[preset.value for preset in EncodingPreset],
+        default=EncodingPreset.H264_1080P_60.value,
+        metavar="PRESET",
+        help="encoding of all buffers (default %(default)s)",
+    )
+    window = _whole_between(_WINDOW_SECONDS)
+    parser.add_argument("--window", type=window, default=600, metavar="SECONDS", help="windowSeconds (600)")
+    segment = _whole_between(_SEGMENT_SECONDS)
+    parser.add_argument("--segment-seconds", type=segment, default=10, metavar="SECONDS", help="2 to 15 (10)")
+    parser.add_argument(
+        "--storage", metavar="hdd|ssd|nvme|MB/s", help="what the buffer volume can take in writes"
+    )
+    parser.add_argument(
+        "--assume",
+        choices=[assumption.value for assumption in Assumption],
+        default=Assumption.MEASURED.value,
+        help="whose figures of what a recording costs (default %(default)s)",
+    )
+    parser.add_argument(
+        "--pod-cpu", type=_above_zero, metavar="CORES", help="that a worker's pod requests (2)"
+    )
+    parser.add_argument("--pod-memory-gib", type=_above_zero, metavar="GIB", help="that it requests (2)")
+    parser.add_argument(
+        "--captures-per-hour",
+        type=_not_negative,
+        default=0.1,
+        metavar="N",
+        help="of each user, on average (0.1)",
+    )
+    parser.add_argument(
+        "--clip-seconds", type=_above_zero, metavar="SECONDS", help="of a capture (the window)"
+    )
+    parser.add_argument(
+        "--archive-days", type=_not_negative, default=30, metavar="DAYS", help="clips are kept (30)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=sorted(_OUTPUTS),
+        default="table",
+        help="settings: REPLAY_* for manifests/base/settings.yaml, for the largest number of users",
+    )
+    return parser
