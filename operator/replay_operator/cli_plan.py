@@ -13,14 +13,15 @@ from dataclasses import asdict
 
 from replay_operator.api.replaybuffer import MAX_SEGMENTS, EncodingPreset
 from replay_operator.cli_plan_output import settings_text, table_text
-from replay_operator.domain.recording_cost import Assumption
+from replay_operator.domain.recording_cost import Assumption, RecordingCost, recording_cost
 from replay_operator.domain.sizing import (
     GIBIBYTE,
+    PUBLISHED_PLACES,
     PUBLISHED_POD_CORES,
     PUBLISHED_POD_MEMORY_BYTES,
     Question,
     Sizing,
-    places,
+    covered_by_requests,
     size,
 )
 from replay_operator.domain.sizing_notes import notes, warnings
@@ -30,6 +31,11 @@ _WINDOW_SECONDS = range(30, 14401)
 _SEGMENT_SECONDS = range(2, 16)
 _LEAST_SEGMENTS = 3
 """Bounds of a ReplayBuffer's spec."""
+_BUFFERS_PER_WORKER = range(1, 65)
+"""Bounds of REPLAY_BUFFERS_PER_WORKER."""
+_POD_CORES = 2
+_POD_GIB = 2
+"""Requests of manifests/base/fleet.yaml."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,7 +66,6 @@ def json_text(question: Question, sizings: Sequence[Sizing]) -> str:
         {
             "question": asdict(question),
             "recording": asdict(question.cost),
-            "recordings_per_pod": asdict(places(question)),
             "files_per_window": question.files_per_window,
             "users": [asdict(sizing) for sizing in sizings],
             "warnings": warnings(question, sizings),
@@ -81,28 +86,40 @@ def _question(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> Que
             f"a window holds {_LEAST_SEGMENTS} to {MAX_SEGMENTS} segments, and {flags.window} s are "
             f"{segments:g} of {flags.segment_seconds} s: change --window or --segment-seconds"
         )
-    published = assumption is Assumption.PUBLISHED
-    if published and (flags.pod_cpu is not None or flags.pod_memory_gib is not None):
-        parser.error(
-            "the published figures are of pods with 2 CPU and 2 GB: leave --pod-cpu and --pod-memory-gib out"
-        )
     try:
         storage = None if flags.storage is None else storage_budget(flags.storage, assumption)
     except UnknownStorageError as error:
         parser.error(f"--storage: {error}")
-    memory = PUBLISHED_POD_MEMORY_BYTES if published else (flags.pod_memory_gib or 2) * GIBIBYTE
+    preset = EncodingPreset(flags.preset)
+    pod_cores, pod_memory_bytes, per_worker = _pod(parser, flags, recording_cost(preset, assumption))
     return Question(
-        preset=EncodingPreset(flags.preset),
+        preset=preset,
         assumption=assumption,
         window_seconds=flags.window,
         segment_seconds=flags.segment_seconds,
-        pod_cores=PUBLISHED_POD_CORES if published else (flags.pod_cpu or 2),
-        pod_memory_bytes=memory,
+        pod_cores=pod_cores,
+        pod_memory_bytes=pod_memory_bytes,
+        buffers_per_worker=per_worker,
         captures_per_hour=flags.captures_per_hour,
         clip_seconds=flags.clip_seconds or flags.window,
         archive_days=flags.archive_days,
         storage=storage,
     )
+
+
+def _pod(
+    parser: argparse.ArgumentParser, flags: argparse.Namespace, cost: RecordingCost
+) -> tuple[float, float, int]:
+    """Give CPU and memory that a pod requests, and how many recordings it is asked for."""
+    if flags.assume == Assumption.PUBLISHED:
+        if any((flags.pod_cpu, flags.pod_memory_gib, flags.buffers_per_worker)):
+            parser.error(
+                "the published figures are of 4 to 8 recordings on pods with 2 CPU and 2 GB: leave out "
+                "--pod-cpu, --pod-memory-gib and --buffers-per-worker"
+            )
+        return PUBLISHED_POD_CORES, PUBLISHED_POD_MEMORY_BYTES, int(PUBLISHED_PLACES.least)
+    cores, memory_bytes = flags.pod_cpu or _POD_CORES, (flags.pod_memory_gib or _POD_GIB) * GIBIBYTE
+    return cores, memory_bytes, flags.buffers_per_worker or covered_by_requests(cost, cores, memory_bytes)
 
 
 def _users(text: str) -> tuple[int, ...]:
@@ -176,6 +193,13 @@ def _parser() -> argparse.ArgumentParser:
         "--pod-cpu", type=_above_zero, metavar="CORES", help="that a worker's pod requests (2)"
     )
     parser.add_argument("--pod-memory-gib", type=_above_zero, metavar="GIB", help="that it requests (2)")
+    per_worker = _whole_between(_BUFFERS_PER_WORKER)
+    parser.add_argument(
+        "--buffers-per-worker",
+        type=per_worker,
+        metavar="N",
+        help="REPLAY_BUFFERS_PER_WORKER (what the requests cover when each recording costs the most)",
+    )
     parser.add_argument(
         "--captures-per-hour",
         type=_not_negative,

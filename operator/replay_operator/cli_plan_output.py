@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from replay_operator.domain.recording_cost import MEGABYTE, Range
-from replay_operator.domain.sizing import FLEET_MIN, GIBIBYTE, Question, Sizing, places
+from replay_operator.domain.recording_cost import MEGABYTE, Assumption, Range
+from replay_operator.domain.sizing import FLEET_MIN, GIBIBYTE, PUBLISHED_PLACES, Question, Sizing
 from replay_operator.domain.sizing_notes import notes, warnings
 
 _GIGABYTE = 1000 * MEGABYTE
@@ -65,7 +65,7 @@ def settings_text(question: Question, sizings: Sequence[Sizing]) -> str:
         "REPLAY_BUFFER_CLAIM_SIZE": f"{largest.claim_bytes // GIBIBYTE}Gi",
         "REPLAY_ARCHIVE_CLAIM_SIZE": f"{archive_gib}Gi",
         "REPLAY_SEGMENT_DURATION_SECONDS": f'"{question.segment_seconds}"',
-        "REPLAY_BUFFERS_PER_WORKER": f'"{places(question).least:.0f}"',
+        "REPLAY_BUFFERS_PER_WORKER": f'"{question.buffers_per_worker}"',
         "REPLAY_FLEET_MIN": f'"{FLEET_MIN}"',
         "REPLAY_FLEET_MAX": f'"{largest.hpa_max}"',
     }
@@ -94,8 +94,14 @@ def _heading(question: Question) -> str:
         f"{cost.bytes_per_second / MEGABYTE:.2f} MB/s, {question.buffer_bytes / MEGABYTE:.0f} MB on the "
         "buffer volume\n"
         f"one pod: requests {question.pod_cores:g} CPU and {question.pod_memory_bytes / _GIGABYTE:.3g} GB, "
-        f"room for {_span(places(question))}"
+        f"recordings for each: {_per_pod(question)}"
     )
+
+
+def _per_pod(question: Question) -> str:
+    if question.assumption is Assumption.PUBLISHED:
+        return _span(PUBLISHED_PLACES)
+    return str(question.buffers_per_worker)
 
 
 def _span(figure: Range, unit: float = 1) -> str:

@@ -94,17 +94,27 @@ def test_the_published_table_needs_more_pods_than_its_autoscaler_allows_and_the_
 @pytest.mark.parametrize(
     ("preset", "pods"),
     [
-        # By memory (19 pods at 75 % of 2 GiB), and by CPU (85 cores at 70 % of 2).
-        ("H264_720P_30", {"least": 19, "most": 61}),
-        # By CPU (100 cores), and one recording a pod: a second does not fit its request.
-        ("H264_1080P_30", {"least": 72, "most": 100}),
+        # Two to a pod and one pod to spare; by CPU 85 cores at 70 % of 2.
+        ("H264_720P_30", {"least": 51, "most": 61}),
+        # One to a pod: a second does not fit its request.
+        ("H264_1080P_30", {"least": 101, "most": 101}),
+        # By CPU: 200 and 260 cores at 70 % of 2.
+        ("H264_1080P_60", {"least": 143, "most": 186}),
     ],
 )
-def test_the_measured_cost_gives_the_pods_that_the_autoscaler_would_make_of_it(
+def test_the_measured_cost_gives_the_pods_that_operator_and_autoscaler_make_of_it(
     plan: Plan, preset: str, pods: dict[str, int]
 ) -> None:
     (row,) = plan("--users", "100", "--preset", preset)["users"]
     assert row["pods"] == pods
+
+
+def test_as_many_recordings_to_a_pod_as_the_install_says_leave_the_rest_to_the_autoscaler(plan: Plan) -> None:
+    arguments = ("--users", "100", "--preset", "H264_720P_30", "--buffers-per-worker", "8")
+    (row,) = plan(*arguments)["users"]
+    # By memory: 30 GB at 75 % of 2 GiB.
+    assert row["pods"] == {"least": 19, "most": 61}
+    assert row["hpa_min"] == 14
 
 
 def test_what_was_measured_is_not_called_extrapolated_and_what_was_not_is(plan: Plan) -> None:
@@ -133,14 +143,20 @@ def test_portrait_costs_what_landscape_does(preset: EncodingPreset, assumption: 
 
 def test_a_pod_too_small_for_one_recording_is_said_and_a_larger_one_is_not(plan: Plan) -> None:
     small = plan("--preset", "H264_1080P_60", "--users", "1")
-    large = plan("--preset", "H264_1080P_60", "--users", "1", "--pod-cpu", "4", "--pod-memory-gib", "4")
+    pod = ("--pod-cpu", "4", "--pod-memory-gib", "4")
+    large = plan("--preset", "H264_1080P_60", "--users", "1", *pod)
     assert any("more than a pod requests" in warning for warning in small["warnings"])
     assert large["warnings"] == []
 
 
-@given(users=st.integers(1, 5000), preset=st.sampled_from(EncodingPreset), cores=st.integers(1, 16))
+@given(
+    users=st.integers(1, 5000),
+    preset=st.sampled_from(EncodingPreset),
+    cores=st.integers(1, 16),
+    per_worker=st.integers(1, 64),
+)
 def test_the_most_pods_cover_the_highest_cost_within_the_targets_and_the_autoscaler_may_make_them(
-    users: int, preset: EncodingPreset, cores: int
+    users: int, preset: EncodingPreset, cores: int, per_worker: int
 ) -> None:
     question = sizing.Question(
         preset=preset,
@@ -149,6 +165,7 @@ def test_the_most_pods_cover_the_highest_cost_within_the_targets_and_the_autosca
         segment_seconds=10,
         pod_cores=cores,
         pod_memory_bytes=cores * sizing.GIBIBYTE,
+        buffers_per_worker=per_worker,
         captures_per_hour=0,
         clip_seconds=600,
         archive_days=30,
@@ -157,8 +174,8 @@ def test_the_most_pods_cover_the_highest_cost_within_the_targets_and_the_autosca
     answer = sizing.size(question, users)
     assert answer.cores.most <= answer.requested_cores.most * sizing.HPA_CPU_TARGET + 1e-6
     assert answer.memory_bytes.most <= answer.requested_memory_bytes.most * sizing.HPA_MEMORY_TARGET + 1
-    assert answer.pods.least <= answer.pods.most <= answer.hpa_max
-    assert sizing.FLEET_MIN <= answer.hpa_min <= answer.hpa_max
+    assert sizing.FLEET_MIN <= answer.hpa_min <= answer.pods.least <= answer.pods.most == answer.hpa_max
+    assert (answer.hpa_min - sizing.FLEET_HEADROOM) * per_worker >= users
 
 
 @pytest.mark.parametrize(("budget", "over", "enough_for"), [("76", 600_000, 99), ("77", 0, None)])
@@ -234,6 +251,7 @@ def test_the_plan_reckons_with_the_defaults_and_targets_of_the_install() -> None
         (["--window", "14400", "--segment-seconds", "2"], "3 to 4000 segments"),
         (["--pod-cpu", "0"], "no number above 0"),
         (["--captures-per-hour", "-1"], "no number from 0 on"),
+        (["--buffers-per-worker", "0"], "from 1 to 64"),
         (["--assume", "published", "--pod-cpu", "4"], "2 CPU and 2 GB"),
     ],
 )

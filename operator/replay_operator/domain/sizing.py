@@ -53,6 +53,7 @@ class Question:
         segment_seconds: Length of one segment.
         pod_cores: CPU that a worker's pod requests.
         pod_memory_bytes: Memory that it requests.
+        buffers_per_worker: Recordings for which the operator asks for one pod.
         captures_per_hour: Captures that each user makes, on average.
         clip_seconds: Length of one.
         archive_days: How long clips are kept.
@@ -65,6 +66,7 @@ class Question:
     segment_seconds: int
     pod_cores: float
     pod_memory_bytes: float
+    buffers_per_worker: int
     captures_per_hour: float
     clip_seconds: int
     archive_days: int
@@ -92,7 +94,7 @@ class Sizing:
 
     Attributes:
         users: How many.
-        pods: Workers while all record.
+        pods: Workers while all record, with one to spare.
         cores: CPU that the recordings take.
         requested_cores: CPU that the pods request.
         memory_bytes: Memory that the recordings take.
@@ -134,19 +136,15 @@ class Sizing:
     over_budget_bytes_per_second: float | None
 
 
-def places(question: Question) -> Range:
-    """Give how many recordings one pod's requests cover, at the highest and at the lowest cost; at least one.
+def covered_by_requests(cost: RecordingCost, pod_cores: float, pod_memory_bytes: float) -> int:
+    """Give how many recordings a pod's requests cover when each costs the most; at least one.
 
     Args:
-        question: What is planned.
+        cost: What one recording costs.
+        pod_cores: CPU that the pod requests.
+        pod_memory_bytes: Memory that it requests.
     """
-    if question.assumption is Assumption.PUBLISHED:
-        return PUBLISHED_PLACES
-    cost = question.cost
-    return Range(
-        _covered(question, cost.cores.most, cost.memory_bytes.most),
-        _covered(question, cost.cores.least, cost.memory_bytes.least),
-    )
+    return max(1, int(min(pod_cores / cost.cores.most, pod_memory_bytes / cost.memory_bytes.most)))
 
 
 def size(question: Question, users: int) -> Sizing:
@@ -157,8 +155,13 @@ def size(question: Question, users: int) -> Sizing:
         users: How many record at the same time.
     """
     cost = question.cost
-    pods = _pods(question, users)
-    hpa_min, hpa_max = _autoscaler(question, users, pods)
+    if question.assumption is Assumption.PUBLISHED:
+        hpa_min, hpa_max = FLEET_MIN, DEFAULT_FLEET_MAX
+        pods = _published_pods(users)
+    else:
+        hpa_min = _floor(question.buffers_per_worker, users)
+        pods = _pods(question, users, hpa_min)
+        hpa_max = int(pods.most)
     rate = cost.bytes_per_second * users
     segments_per_second = users / question.segment_seconds
     per_day = users * question.captures_per_hour * 24 * cost.bytes_per_second * question.clip_seconds
@@ -187,42 +190,32 @@ def size(question: Question, users: int) -> Sizing:
     )
 
 
-def _covered(question: Question, cores: float, memory_bytes: float) -> int:
-    return max(1, int(min(question.pod_cores / cores, question.pod_memory_bytes / memory_bytes)))
+def _published_pods(users: int) -> Range:
+    return Range(math.ceil(users / PUBLISHED_PLACES.most), math.ceil(users / PUBLISHED_PLACES.least))
 
 
-def _pods(question: Question, users: int) -> Range:
-    """Count the pods: enough by requests, and as many as the autoscaler makes of their use."""
-    room, cost = places(question), question.cost
-    by_requests = Range(math.ceil(users / room.most), math.ceil(users / room.least))
-    if question.assumption is Assumption.PUBLISHED:
-        return by_requests
+def _floor(per_worker: int, users: int) -> int:
+    maximum = FLEET_MIN + users + FLEET_HEADROOM
+    return worker_floor(
+        users, per_worker=per_worker, headroom=FLEET_HEADROOM, minimum=FLEET_MIN, maximum=maximum
+    )
+
+
+def _pods(question: Question, users: int, floor: int) -> Range:
+    """Count the pods: what the operator asks for, or as many as the autoscaler makes of their use."""
+    cores, memory_bytes = question.cost.cores, question.cost.memory_bytes
     return Range(
-        max(by_requests.least, _autoscaled(question, users, cost.cores.least, cost.memory_bytes.least)),
-        max(by_requests.most, _autoscaled(question, users, cost.cores.most, cost.memory_bytes.most)),
+        max(floor, _autoscaled(question, users * cores.least, users * memory_bytes.least)),
+        max(floor, _autoscaled(question, users * cores.most, users * memory_bytes.most)),
     )
 
 
-def _autoscaled(question: Question, users: int, cores: float, memory_bytes: float) -> int:
+def _autoscaled(question: Question, cores: float, memory_bytes: float) -> int:
     """Give where the autoscaler settles: pods use its targets of what they request, on average."""
-    by_cpu = users * cores / (question.pod_cores * HPA_CPU_TARGET)
-    by_memory = users * memory_bytes / (question.pod_memory_bytes * HPA_MEMORY_TARGET)
+    by_cpu = cores / (question.pod_cores * HPA_CPU_TARGET)
+    by_memory = memory_bytes / (question.pod_memory_bytes * HPA_MEMORY_TARGET)
     # Rounded first: 0.7 has no exact binary form, and must not cost a pod.
-    return max(math.ceil(round(by_cpu, 9)), math.ceil(round(by_memory, 9)))
-
-
-def _autoscaler(question: Question, users: int, pods: Range) -> tuple[int, int]:
-    if question.assumption is Assumption.PUBLISHED:
-        return FLEET_MIN, DEFAULT_FLEET_MAX
-    maximum = max(FLEET_MIN, int(pods.most)) + FLEET_HEADROOM
-    minimum = worker_floor(
-        users,
-        per_worker=int(places(question).least),
-        headroom=FLEET_HEADROOM,
-        minimum=FLEET_MIN,
-        maximum=maximum,
-    )
-    return minimum, maximum
+    return math.ceil(round(max(by_cpu, by_memory), 9))
 
 
 def _room_composite_times(cost: RecordingCost) -> Range:
