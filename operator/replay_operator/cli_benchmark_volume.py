@@ -39,6 +39,7 @@ from replay_operator.domain.write_budget import (
 EXIT_FAILED = 1
 _MOST_WRITERS = 512
 """Each is a thread."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _GIBIBYTE = 1024**3
 
 _CACHE = (
@@ -151,12 +152,17 @@ def _steps(
 
 @contextmanager
 def _unwound_by_signals() -> Iterator[None]:
-    """Let a signal unwind the stack, so that the directory is removed: SIGTERM ends a pod."""
+    """Let a signal unwind the stack, so that the directory is removed: SIGTERM ends a pod.
+
+    A second one is ignored: removing takes a moment.
+    """
 
     def unwind(number: int, _: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    before = [(number, signal.signal(number, unwind)) for number in (signal.SIGTERM, signal.SIGINT)]
+    before = [(number, signal.signal(number, unwind)) for number in _SIGNALS]
     try:
         yield
     finally:

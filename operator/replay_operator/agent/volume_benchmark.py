@@ -80,7 +80,11 @@ def own_directory(volume: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        try:
+            shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            # A signal in the middle of it must not leave the rest.
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def free_bytes(volume: Path) -> int:
