@@ -26,6 +26,7 @@ from replay_operator.agent.volume_benchmark import (
     space_needed,
 )
 from replay_operator.api.replaybuffer import Encoding, EncodingPreset
+from replay_operator.cli_numbers import number, whole_number, whole_numbers
 from replay_operator.domain.capacity import bytes_per_second
 from replay_operator.domain.recording_cost import MEGABYTE
 from replay_operator.domain.write_budget import (
@@ -37,7 +38,7 @@ from replay_operator.domain.write_budget import (
 )
 
 EXIT_FAILED = 1
-_MOST_WRITERS = 512
+_WRITERS = range(1, 513)
 """Each is a thread."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _GIBIBYTE = 1024**3
@@ -108,11 +109,12 @@ def _measure(flags: argparse.Namespace, free: Callable[[Path], int]) -> Report:
     rate = bytes_per_second(Encoding(preset=EncodingPreset(flags.preset)))
     segment_bytes = rate * flags.segment_seconds
     room = free(volume)
-    fitting = [n for n in flags.buffers if space_needed(n, segment_bytes) <= room / 2]
+    writers = sorted(set(flags.buffers))
+    fitting = [n for n in writers if space_needed(n, segment_bytes) <= room / 2]
     if not fitting:
-        needed = space_needed(flags.buffers[0], segment_bytes) / MEGABYTE
+        needed = space_needed(writers[0], segment_bytes) / MEGABYTE
         raise VolumeBenchmarkError(
-            f"{volume} has {room / MEGABYTE:.0f} MB free, and {flags.buffers[0]} writers need {needed:.0f} "
+            f"{volume} has {room / MEGABYTE:.0f} MB free, and {writers[0]} writers need {needed:.0f} "
             "MB of at most half of that: free some space, or choose fewer --buffers or --segment-seconds"
         )
     load = Load(
@@ -132,7 +134,7 @@ def _measure(flags: argparse.Namespace, free: Callable[[Path], int]) -> Report:
         segment_seconds=flags.segment_seconds,
         deadline_seconds=deadline_seconds(flags.segment_seconds),
         steps=steps,
-        skipped_writers=tuple(n for n in flags.buffers if n not in fitting),
+        skipped_writers=tuple(n for n in writers if n not in fitting),
         budget=write_budget(steps, segment_seconds=flags.segment_seconds, bytes_per_second=rate),
         notes=(_CACHE, *([_MEMORY] if file_system in {"tmpfs", "ramfs"} else [])),
     )
@@ -142,9 +144,9 @@ def _steps(
     directory: Path, writers: Sequence[int], load: Load, free: Callable[[Path], int]
 ) -> Iterator[WriteStep]:
     """Measure with more and more writers, until a segment comes too late."""
-    for number in writers:
-        _say(f"{number} writers at once, {load.step_seconds:g} s at most ...")
-        step = measure(directory, number, load, free=free)
+    for at_once in writers:
+        _say(f"{at_once} writers at once, {load.step_seconds:g} s at most ...")
+        step = measure(directory, at_once, load, free=free)
         yield step
         if not step.keeps(deadline_seconds(load.segment_seconds)):
             return
@@ -157,17 +159,17 @@ def _unwound_by_signals() -> Iterator[None]:
     A second one is ignored: removing takes a moment.
     """
 
-    def unwind(number: int, _: FrameType | None) -> None:
+    def unwind(received: int, _: FrameType | None) -> None:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(128 + number)
+        raise SystemExit(128 + received)
 
-    before = [(number, signal.signal(number, unwind)) for number in _SIGNALS]
+    before = [(each, signal.signal(each, unwind)) for each in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+        for each, handler in before:
+            signal.signal(each, handler)
 
 
 def _file_system(volume: Path) -> str:
@@ -229,29 +231,6 @@ def _say(text: str) -> None:
     sys.stderr.write(f"replay-operator: {text}\n")
 
 
-def _writers(text: str) -> tuple[int, ...]:
-    try:
-        numbers = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        numbers = []
-    if not numbers or numbers[0] < 1 or numbers[-1] > _MOST_WRITERS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 1 to {_MOST_WRITERS}")
-    return tuple(numbers)
-
-
-def _bounded(least: float, most: float) -> Callable[[str], float]:
-    def parsed(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least:g} to {most:g}")
-        return value
-
-    return parsed
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replay-operator benchmark-volume",
@@ -268,28 +247,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--segment-seconds",
-        type=int,
-        choices=range(2, 16),
+        type=whole_number(range(2, 16)),
         default=10,
         metavar="SECONDS",
         help="2 to 15 (10)",
     )
     parser.add_argument(
         "--seconds",
-        type=_bounded(0.1, 600),
+        type=number(0.1, 600),
         default=30.0,
         help="for each number of writers, and at most one segment's duration more (30)",
     )
     parser.add_argument(
         "--buffers",
-        type=_writers,
+        type=whole_numbers(_WRITERS),
         default=(1, 4, 16, 64),
         metavar="N,N,...",
         help="how many write at once (1,4,16,64)",
     )
     parser.add_argument(
         "--max-gib",
-        type=_bounded(0.001, 1024),
+        type=number(0.001, 1024),
         default=20.0,
         help="written in all, a segment each apart (20)",
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from replay_operator.api.replaybuffer import MAX_SEGMENTS, EncodingPreset
+from replay_operator.cli_numbers import number, whole_number, whole_numbers
 from replay_operator.cli_plan_output import settings_text, table_text
 from replay_operator.domain.recording_cost import Assumption, RecordingCost, recording_cost
 from replay_operator.domain.sizing import (
@@ -33,6 +34,7 @@ _LEAST_SEGMENTS = 3
 """Bounds of a ReplayBuffer's spec."""
 _BUFFERS_PER_WORKER = range(1, 65)
 """Bounds of REPLAY_BUFFERS_PER_WORKER."""
+_USERS = range(1, 1_000_001)
 _POD_CORES = 2
 _POD_GIB = 2
 """Requests of manifests/base/fleet.yaml."""
@@ -122,53 +124,12 @@ def _pod(
     return cores, memory_bytes, flags.buffers_per_worker or covered_by_requests(cost, cores, memory_bytes)
 
 
-def _users(text: str) -> tuple[int, ...]:
-    try:
-        users = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        users = ()
-    if not users or min(users) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers above 0, such as 5,20,50,100")
-    return users
-
-
-def _whole_between(bounds: range) -> Callable[[str], int]:
-    def parsed(text: str) -> int:
-        value = int(text) if text.isdecimal() else -1
-        if value not in bounds:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {bounds[0]} to {bounds[-1]}")
-        return value
-
-    return parsed
-
-
-def _above_zero(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replay-operator plan",
         description="Workers, CPU, memory and storage for a number of users who record all the time.",
     )
-    parser.add_argument("--users", type=_users, default=(5, 20, 50, 100), metavar="N,N,...")
+    parser.add_argument("--users", type=whole_numbers(_USERS), default=(5, 20, 50, 100), metavar="N,N,...")
     parser.add_argument(
         "--preset",
         choices=[preset.value for preset in EncodingPreset],
@@ -176,9 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PRESET",
         help="encoding of all buffers (default %(default)s)",
     )
-    window = _whole_between(_WINDOW_SECONDS)
+    window = whole_number(_WINDOW_SECONDS)
     parser.add_argument("--window", type=window, default=600, metavar="SECONDS", help="windowSeconds (600)")
-    segment = _whole_between(_SEGMENT_SECONDS)
+    segment = whole_number(_SEGMENT_SECONDS)
     parser.add_argument("--segment-seconds", type=segment, default=10, metavar="SECONDS", help="2 to 15 (10)")
     parser.add_argument(
         "--storage", metavar="hdd|ssd|nvme|MB/s", help="what the buffer volume can take in writes"
@@ -190,10 +151,12 @@ def _parser() -> argparse.ArgumentParser:
         help="whose figures of what a recording costs (default %(default)s)",
     )
     parser.add_argument(
-        "--pod-cpu", type=_above_zero, metavar="CORES", help="that a worker's pod requests (2)"
+        "--pod-cpu", type=number(0.1, 1024), metavar="CORES", help="that a worker's pod requests (2)"
     )
-    parser.add_argument("--pod-memory-gib", type=_above_zero, metavar="GIB", help="that it requests (2)")
-    per_worker = _whole_between(_BUFFERS_PER_WORKER)
+    parser.add_argument(
+        "--pod-memory-gib", type=number(0.1, 8192), metavar="GIB", help="that it requests (2)"
+    )
+    per_worker = whole_number(_BUFFERS_PER_WORKER)
     parser.add_argument(
         "--buffers-per-worker",
         type=per_worker,
@@ -202,16 +165,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--captures-per-hour",
-        type=_not_negative,
+        type=number(0, 36500),
         default=0.1,
         metavar="N",
         help="of each user, on average (0.1)",
     )
     parser.add_argument(
-        "--clip-seconds", type=_above_zero, metavar="SECONDS", help="of a capture (the window)"
+        "--clip-seconds", type=number(1, 14400), metavar="SECONDS", help="of a capture (the window)"
     )
     parser.add_argument(
-        "--archive-days", type=_not_negative, default=30, metavar="DAYS", help="clips are kept (30)"
+        "--archive-days", type=number(0, 36500), default=30, metavar="DAYS", help="clips are kept (30)"
     )
     parser.add_argument(
         "-o",

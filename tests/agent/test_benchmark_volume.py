@@ -173,7 +173,8 @@ def test_a_refused_write_ends_it_with_the_words_of_the_system_and_nothing_is_lef
 async def test_a_signal_ends_it_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
     process = start(str(tmp_path), "--seconds", "300", "--buffers", "2")
     try:
-        await until(lambda: any(tmp_path.glob(f"{DIRECTORY_PREFIX}*/2-1/seg_*.ts")), "both write", seconds=60)
+        written = f"{DIRECTORY_PREFIX}*/2-1/seg_*.ts"
+        await until(lambda: any(tmp_path.glob(written)) or process.poll() is not None, "both write", 60)
         process.send_signal(number)
         assert process.wait(timeout=60) == 128 + number
     finally:
@@ -197,3 +198,22 @@ def test_what_is_no_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_volume_that_cannot_be_written_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["/proc", *SMALL, "--buffers", "1"], free=lambda _: PLENTY) == 1
     assert "cannot write to /proc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--buffers", "1,0"], "from 1 to 512"),
+        (["--buffers", "some"], "from 1 to 512"),
+        (["--segment-seconds", "20"], "from 2 to 15"),
+        (["--seconds", "forever"], "from 0.1 to 600"),
+        (["--max-gib", "inf"], "from 0.001 to 1024"),
+    ],
+)
+def test_bounds_that_make_no_sense_are_refused(
+    arguments: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), *arguments])
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err

@@ -240,8 +240,8 @@ def test_the_plan_reckons_with_the_defaults_and_targets_of_the_install() -> None
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--users", "5,none"], "no list of numbers"),
-        (["--users", "0"], "no list of numbers"),
+        (["--users", "5,none"], "no whole number from 1"),
+        (["--users", "0"], "no whole number from 1"),
         (["--storage", "tape"], "neither a class of disk"),
         (["--storage", "-5"], "neither a class of disk"),
         (["--storage", "nan"], "neither a class of disk"),
@@ -249,8 +249,8 @@ def test_the_plan_reckons_with_the_defaults_and_targets_of_the_install() -> None
         (["--window", "20"], "from 30 to 14400"),
         (["--window", "30", "--segment-seconds", "15"], "3 to 4000 segments"),
         (["--window", "14400", "--segment-seconds", "2"], "3 to 4000 segments"),
-        (["--pod-cpu", "0"], "no number above 0"),
-        (["--captures-per-hour", "-1"], "no number from 0 on"),
+        (["--pod-cpu", "0"], "no number from 0.1"),
+        (["--captures-per-hour", "-1"], "no number from 0 to"),
         (["--buffers-per-worker", "0"], "from 1 to 64"),
         (["--assume", "published", "--pod-cpu", "4"], "2 CPU and 2 GB"),
     ],
