@@ -29,6 +29,7 @@ from replay_operator.api.replaybuffer import Encoding, EncodingPreset
 from replay_operator.cli_numbers import number, whole_number, whole_numbers
 from replay_operator.domain.capacity import bytes_per_second
 from replay_operator.domain.recording_cost import MEGABYTE
+from replay_operator.domain.sizing import GIBIBYTE
 from replay_operator.domain.write_budget import (
     SAFE_SHARE,
     WriteBudget,
@@ -41,7 +42,6 @@ EXIT_FAILED = 1
 _WRITERS = range(1, 513)
 """Each is a thread."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_GIBIBYTE = 1024**3
 
 _CACHE = (
     "A segment counts when it is forced to the disk, so the page cache does not flatter these figures; "
@@ -108,21 +108,14 @@ def _measure(flags: argparse.Namespace, free: Callable[[Path], int]) -> Report:
         _say(f"{left} is from another run: remove it if that one was killed")
     rate = bytes_per_second(Encoding(preset=EncodingPreset(flags.preset)))
     segment_bytes = rate * flags.segment_seconds
-    room = free(volume)
     writers = sorted(set(flags.buffers))
-    fitting = [n for n in writers if space_needed(n, segment_bytes) <= room / 2]
-    if not fitting:
-        needed = space_needed(writers[0], segment_bytes) / MEGABYTE
-        raise VolumeBenchmarkError(
-            f"{volume} has {room / MEGABYTE:.0f} MB free, and {writers[0]} writers need {needed:.0f} "
-            "MB of at most half of that: free some space, or choose fewer --buffers or --segment-seconds"
-        )
+    fitting = _fitting(volume, writers, segment_bytes, free)
     load = Load(
         segment_bytes=segment_bytes,
         segment_seconds=flags.segment_seconds,
         step_seconds=flags.seconds,
-        writer_bytes=flags.max_gib * _GIBIBYTE / sum(fitting),
-        least_free_bytes=room / 4,
+        writer_bytes=flags.max_gib * GIBIBYTE / sum(fitting),
+        least_free_bytes=free(volume) / 4,
     )
     with own_directory(volume) as directory:
         steps = tuple(_steps(directory, fitting, load, free))
@@ -138,6 +131,21 @@ def _measure(flags: argparse.Namespace, free: Callable[[Path], int]) -> Report:
         budget=write_budget(steps, segment_seconds=flags.segment_seconds, bytes_per_second=rate),
         notes=(_CACHE, *([_MEMORY] if file_system in {"tmpfs", "ramfs"} else [])),
     )
+
+
+def _fitting(
+    volume: Path, writers: Sequence[int], segment_bytes: int, free: Callable[[Path], int]
+) -> list[int]:
+    """Leave out what would take more than half of the free space."""
+    room = free(volume)
+    fitting = [n for n in writers if space_needed(n, segment_bytes) <= room / 2]
+    if not fitting:
+        needed = space_needed(writers[0], segment_bytes) / MEGABYTE
+        raise VolumeBenchmarkError(
+            f"{volume} has {room / MEGABYTE:.0f} MB free, and {writers[0]} writers need {needed:.0f} "
+            "MB of at most half of that: free some space, or choose fewer --buffers or --segment-seconds"
+        )
+    return fitting
 
 
 def _steps(
