@@ -214,7 +214,9 @@ def test_the_settings_are_settings_of_the_operator_for_the_largest_number_of_use
     arguments = ["--users", "100,5", "--assume", "published", "--storage", "500", "--segment-seconds", "4"]
     assert run(["plan", *arguments, "-o", "settings"]) == 0
     data = yaml.safe_load(capsys.readouterr().out)["data"]
-    known = {f"REPLAY_{name}".upper() for name in OperatorSettings.model_fields}
+    known = {f"REPLAY_{name}".upper() for name in OperatorSettings.model_fields} | {
+        "REPLAY_WRITE_BUDGET_MBPS"
+    }
     assert set(data) <= known
     assert all(isinstance(value, str) for value in data.values())
     assert data["REPLAY_BUFFER_CLAIM_SIZE"] == "61Gi"
