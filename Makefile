@@ -73,6 +73,10 @@ bench-capture: setup ## What a clip costs, beside the usual way (ROUNDS=5, ONLY=
 bench-moment: setup bed ## From the click to the clip, part by part (CAPTURES=20, FLUSHES=5)
 	$(BIN)/python -m benchmarks.moment --captures $(or $(CAPTURES),20) --flushes $(or $(FLUSHES),5)
 
+.PHONY: bench-segments
+bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,10,15)
+	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
+
 .PHONY: generate
 generate: setup ## Write crds/ from the models
 	$(BIN)/replay-operator crds crds

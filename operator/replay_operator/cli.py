@@ -48,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
         "capture": ("cut one clip (see `capture --help`)", _capture),
         "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
         "crds": ("write or check the resource definitions", _crds),
+        "benchmark-volume": ("measure what a mounted volume can take in writes", _benchmark_volume),
+        "plan": ("say what a number of users needs: workers, CPU, memory, storage", _plan),
     }
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, _) in commands.items():
@@ -121,6 +123,18 @@ def _crds(arguments: Sequence[str]) -> int:
     from replay_operator.cli_crds import main as crds  # noqa: PLC0415 - only this process needs it
 
     return crds(arguments)
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    from replay_operator.cli_plan import main as plan  # noqa: PLC0415 - only this process needs it
+
+    return plan(arguments)
+
+
+def _benchmark_volume(arguments: Sequence[str]) -> int:
+    from replay_operator.cli_benchmark_volume import main as benchmark  # noqa: PLC0415 - see above
+
+    return benchmark(arguments)
 
 
 def _no_arguments(name: str, description: str, arguments: Sequence[str]) -> None:

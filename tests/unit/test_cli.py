@@ -13,7 +13,7 @@ import pytest
 from replay_operator import __version__
 from replay_operator.cli import EXIT_CONFIGURATION, run
 
-COMMANDS = ("run", "agent", "capture", "capture-room", "crds")
+COMMANDS = ("run", "agent", "capture", "capture-room", "crds", "benchmark-volume", "plan")
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,8 @@ def test_crds_writes_and_checks_the_definitions(tmp_path: Path, capsys: pytest.C
     ("command", "strangers"),
     [
         ("crds", ("kubernetes", "kopf", "aiohttp", "livekit")),
+        ("benchmark-volume", ("kubernetes", "kopf", "livekit")),
+        ("plan", ("kubernetes", "kopf", "aiohttp", "livekit")),
         ("capture", ("kubernetes", "kopf", "livekit")),
         ("agent", ("kubernetes", "kopf", "livekit")),
     ],
