@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,12 @@ from replay_operator.api.agent import BufferPolicy, Pin, Policy
 from replay_operator.domain.retention import (
     NEWEST_KEPT,
     StoredSegment,
+    beyond_byte_limit,
     deletion_allowed,
     orphans_due,
     orphans_since,
     removable_segments,
+    spare_segments,
 )
 
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -233,3 +236,29 @@ def test_what_is_to_be_forgotten_goes_at_once_pinned_live_or_not() -> None:
     assert [s.index for s in gone] == [0, 1, 2], "also the one that began before"
     everything = policy().model_copy(update={"forget_before": after(1000)})
     assert len(removable_segments(everything, segments, live_runs={"r1"}, now=after(31))) == 5
+
+
+def limited(max_bytes: int, **changes: Any) -> BufferPolicy:
+    return policy(**changes).model_copy(update={"max_bytes": max_bytes})
+
+
+def test_a_buffer_larger_than_it_may_be_loses_its_oldest_inside_the_window() -> None:
+    stored = run_of("a", start=0, lengths=[6] * 10)
+
+    assert [s.index for s in beyond_byte_limit(limited(188 * 7), stored, live_runs=())] == [0, 1, 2]
+    assert beyond_byte_limit(limited(188 * 10), stored, live_runs=()) == []
+    assert beyond_byte_limit(policy(), stored, live_runs=()) == []
+
+
+@given(policies, buffers(), live, st.integers(min_value=1, max_value=5000))
+def test_the_byte_limit_spares_pins_and_the_newest_of_live_runs_and_takes_no_more_than_it_must(
+    rules: BufferPolicy, stored: list[StoredSegment], live_runs: set[str], max_bytes: int
+) -> None:
+    rules = rules.model_copy(update={"max_bytes": max_bytes})
+    gone = beyond_byte_limit(rules, stored, live_runs=live_runs)
+    spare = spare_segments(rules.pins, stored, live_runs=live_runs)
+    left = sum(s.bytes for s in stored) - sum(s.bytes for s in gone)
+
+    assert gone == spare[: len(gone)]
+    assert left <= max_bytes or gone == spare
+    assert not gone or left + gone[-1].bytes > max_bytes

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from replay_operator.agent.clock_shift import clock_shift_milliseconds
 from replay_operator.agent.state import RunState, SegmentFile, Stamps, VolumeState
 from replay_operator.agent.timeline import at, run_clock
-from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunCoverage, RunFile
+from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunCoverage, RunFile, VolumeSpace
 
 GONE_KEPT = 1000
 """Names of vanished buffers that are kept for answers about changes. With more, old marks get the whole."""
@@ -84,6 +84,7 @@ class CoverageBook:
         scanned_at: datetime | None,
         policy: PolicyAck,
         since: str | None = None,
+        space: VolumeSpace | None = None,
     ) -> Coverage:
         """Describe every buffer on the volume, or those that have changed.
 
@@ -92,6 +93,7 @@ class CoverageBook:
             scanned_at: When the last whole scan ended, None before the first one has.
             policy: Which policy is in force.
             since: Mark of the answer that the asker holds, None when it holds none.
+            space: How full the volume is, None when nobody has looked.
         """
         self._take(state)
         after = self._look_of(since)
@@ -106,6 +108,7 @@ class CoverageBook:
             since=None if after is None else since,
             buffers=tuple(sorted((buffer.coverage for buffer in buffers), key=lambda found: found.path)),
             gone=tuple(sorted(gone)),
+            space=space,
         )
 
     def _look_of(self, mark: str | None) -> int | None:
@@ -118,8 +121,9 @@ class CoverageBook:
         self._look += 1
         for path, runs in state.buffers.items():
             known = self._buffers.get(path)
-            if known is None or not _holds(known.runs, runs):
-                self._work_out(path, runs, known)
+            trimmed_since = state.trimmed_since.get(path)
+            if known is None or known.coverage.trimmed_since != trimmed_since or not _holds(known.runs, runs):
+                self._work_out(path, runs, known, trimmed_since)
         for path in self._buffers.keys() - state.buffers.keys():
             del self._buffers[path]
             self._gone[path] = self._look
@@ -127,7 +131,13 @@ class CoverageBook:
             self._gone.clear()
             self._oldest_look = self._look
 
-    def _work_out(self, path: str, runs: Mapping[str, RunState], known: _Buffer | None) -> None:
+    def _work_out(
+        self,
+        path: str,
+        runs: Mapping[str, RunState],
+        known: _Buffer | None,
+        trimmed_since: datetime | None,
+    ) -> None:
         before = known.runs if known else {}
         now = {
             name: kept if (kept := before.get(name)) is not None and kept.sign.holds_for(run) else _run(run)
@@ -137,19 +147,11 @@ class CoverageBook:
             path=path,
             bytes=sum(run.bytes for run in now.values()),
             runs=tuple(run.coverage for run in now.values() if run.coverage is not None),
+            trimmed_since=trimmed_since,
         )
         same = known is not None and known.coverage == coverage
         self._buffers[path] = _Buffer(now, coverage, known.look if known and same else self._look)
         self._gone.pop(path, None)
-
-
-def stored_bytes(runs: list[RunState]) -> int:
-    """Add up the sizes of all segment files of some runs.
-
-    Args:
-        runs: The runs.
-    """
-    return sum(segment.bytes for run in runs for segment in run.segments.values())
 
 
 def _holds(known: Mapping[str, _Run], runs: Mapping[str, RunState]) -> bool:
@@ -164,7 +166,7 @@ def _newest(run: RunState) -> SegmentFile | None:
 
 def _run(run: RunState) -> _Run:
     sign = _Sign(run, run.run_file, run.stamps, _newest(run), len(run.segments), run.ended)
-    return _Run(sign, stored_bytes([run]), _described(run))
+    return _Run(sign, run.bytes, _described(run))
 
 
 def _described(run: RunState) -> RunCoverage | None:

@@ -8,18 +8,22 @@ import time
 
 from replay_operator.agent.clips import ClipArchive
 from replay_operator.agent.clock import AgentClock
-from replay_operator.agent.coverage import CoverageBook, stored_bytes
+from replay_operator.agent.coverage import CoverageBook
 from replay_operator.agent.file_work import FileWork
+from replay_operator.agent.floor import FloorKeeper
 from replay_operator.agent.metrics import AgentMetrics
 from replay_operator.agent.ownership import VolumeLock
 from replay_operator.agent.policy_book import PolicyBook
+from replay_operator.agent.removal import Remover
 from replay_operator.agent.run_reader import SegmentProbe
 from replay_operator.agent.scan import Scanner
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.sweep import Sweeper
 from replay_operator.agent.tokens import TokenFiles
 from replay_operator.agent.volume import Volume
+from replay_operator.agent.write_probe import FULL, WriteProbe
 from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, RunFile
+from replay_operator.domain.free_space import parse_floor
 from replay_operator.domain.layout import RunPath
 
 _logger = logging.getLogger(__name__)
@@ -55,6 +59,7 @@ class Agent:
             guard=self._guard,
             relist_interval_seconds=settings.relist_interval_seconds,
         )
+        remover = Remover(self._volume, self._files, self._metrics)
         self._sweeper = Sweeper(
             settings=settings,
             volume=self._volume,
@@ -62,9 +67,20 @@ class Agent:
             clock=clock,
             book=self._book,
             scanner=self._scanner,
-            metrics=self._metrics,
+            remover=remover,
             guard=self._guard,
         )
+        self._floor = FloorKeeper(
+            root=settings.volume,
+            floor=parse_floor(settings.free_space_floor),
+            files=self._files,
+            clock=clock,
+            book=self._book,
+            scanner=self._scanner,
+            remover=remover,
+            guard=self._guard,
+        )
+        self._write_probe = WriteProbe(settings.volume, self._files, clock)
         self.owns_volume = False
         self._trouble: str | None = "another agent holds the lock of the buffer volume"
 
@@ -79,6 +95,7 @@ class Agent:
         try:
             if not self.owns_volume and not await self._take_over():
                 return
+            await self._write_probe.look()
             await self._scanner.scan()
         except OSError as error:
             self._metrics.scan_errors.inc()
@@ -101,8 +118,18 @@ class Agent:
             await self._sweeper.sweep()
             await self._scanner.remember()
         except OSError as error:
-            self._trouble = f"the buffer volume cannot be used: {error}"
-            _logger.warning("%s", self._trouble)
+            if error.errno not in FULL:
+                self._trouble = f"the buffer volume cannot be used: {error}"
+            _logger.warning("the agent cannot do its work on the buffer volume: %s", error)
+
+    async def keep_floor(self) -> None:
+        """Look at the free space once, and make room when there is too little."""
+        if not self.owns_volume:
+            return
+        try:
+            await self._floor.keep()
+        except OSError as error:
+            _logger.warning("the free space of the buffer volume cannot be kept: %s", error)
 
     async def close(self) -> None:
         """Store what the next agent needs and let it have the volume."""
@@ -175,13 +202,19 @@ class Agent:
         """
         scanner = self._scanner
         return self._coverage.coverage(
-            scanner.state, scanned_at=scanner.scanned_at, policy=self.ack, since=since
+            scanner.state,
+            scanned_at=scanner.scanned_at,
+            policy=self.ack,
+            since=since,
+            space=self._floor.report(),
         )
 
     async def why_not_ready(self) -> str | None:
         """Give the reason why this agent should get no requests, None when it is ready."""
         if not self.owns_volume or self._trouble is not None:
             return self._trouble
+        if (trouble := self._write_probe.trouble()) is not None:
+            return trouble
         if self._scanner.scanned_at is None:
             return "the first scan of the buffer volume is not complete"
         if not await self._files.run(self._tokens.any_known):
@@ -192,12 +225,18 @@ class Agent:
         """Give the metrics in the text format of Prometheus."""
         state, metrics = self._scanner.state, self._metrics
         runs = state.runs()
-        metrics.storage_bytes.labels("temp").set(stored_bytes(runs))
+        metrics.storage_bytes.labels("temp").set(sum(run.bytes for run in runs))
         metrics.segments.set(sum(len(run.segments) for run in runs))
         metrics.buffers.set(len(state.buffers))
         heard = self._book.heard_seconds
         age_seconds = float("inf") if heard is None else self._clock.monotonic() - heard
         metrics.policy_age_seconds.set(age_seconds)
+        oldest_pin = self._book.oldest_pin()
+        pinned_seconds = (self._clock.now() - oldest_pin).total_seconds() if oldest_pin is not None else 0
+        metrics.oldest_pin_seconds.set(max(0.0, pinned_seconds))
+        metrics.volume_writable.set(self.owns_volume and self._write_probe.takes_writes)
+        metrics.trimmed_buffers.set(len(state.trimmed_since))
+        metrics.tell_space(self._floor.report())
         return metrics.render()
 
     async def _take_over(self) -> bool:

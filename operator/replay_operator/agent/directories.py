@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
 
 RUN_DIRECTORY_MODE = 0o2775
@@ -95,13 +96,24 @@ def write_atomically(directory: int, name: str, content: bytes, *, mode: int) ->
         os.unlink(temporary, dir_fd=directory)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, mode, dir_fd=directory)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            os.fchmod(descriptor, mode)
+            _write_all(file, content)
+            os.fsync(descriptor)
+    except OSError:
+        # On a full volume the half that was written would be missing elsewhere.
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
     os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     os.fsync(directory)
+
+
+def _write_all(file: RawIOBase, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) or 0 :]
 
 
 def temporary_name(name: str) -> str:

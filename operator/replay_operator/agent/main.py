@@ -43,6 +43,7 @@ async def run_agent(settings: AgentSettings) -> None:
         async with asyncio.TaskGroup() as loops:
             scanning = loops.create_task(_repeat(agent.scan, settings.scan_interval_seconds, stop))
             loops.create_task(_repeat(agent.maintain, settings.retention_interval_seconds, stop))
+            loops.create_task(_repeat(agent.keep_floor, settings.floor_interval_seconds, stop))
             await stop.wait()
             # A first scan may be long and changes nothing. Deletions are short and end in their own time.
             scanning.cancel()

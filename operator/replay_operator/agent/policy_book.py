@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -57,6 +58,10 @@ class PolicyBook:
             path: Path of the buffer, relative to the volume.
         """
         return self._by_path.get(path)
+
+    def oldest_pin(self) -> datetime | None:
+        """Give when the oldest pinned range begins, None when nothing is pinned."""
+        return min((pin.start for buffer in self._by_path.values() for pin in buffer.pins), default=None)
 
     async def load(self) -> None:
         """Take up the policy that an earlier agent stored. It does not count as heard from the operator.

@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from replay_operator.domain.free_space import parse_floor
+
 Seconds = Annotated[float, Field(ge=0)]
+
+
+def _checked_floor(text: str) -> str:
+    parse_floor(text)
+    return text
 
 
 class AgentSettings(BaseSettings):
@@ -26,6 +33,8 @@ class AgentSettings(BaseSettings):
         silence_seconds: Without an accepted policy for so long, nothing is deleted (DESIGN §4).
         startup_quiet_seconds: Nothing is deleted so soon after the start.
         orphan_grace_seconds: How long a directory that no policy names stays.
+        free_space_floor: What has to stay free of the buffer volume: a share (5%) or bytes (2Gi).
+        floor_interval_seconds: How often the free space is looked at.
     """
 
     model_config = SettingsConfigDict(env_prefix="REPLAY_AGENT_", frozen=True)
@@ -41,3 +50,5 @@ class AgentSettings(BaseSettings):
     silence_seconds: Seconds = 60.0
     startup_quiet_seconds: Seconds = 30.0
     orphan_grace_seconds: Seconds = 600.0
+    free_space_floor: Annotated[str, AfterValidator(_checked_floor)] = "5%"
+    floor_interval_seconds: Annotated[float, Field(gt=0)] = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from replay_operator.api.agent import RunFile
 from replay_operator.domain.layout import RunPath
@@ -96,6 +97,20 @@ class RunState:
         complete = (segment for segment in self.segments.values() if segment.span is not None)
         return sorted(complete, key=lambda segment: segment.index)
 
+    @property
+    def bytes(self) -> int:
+        """The size of all its segment files."""
+        return sum(segment.bytes for segment in self.segments.values())
+
+    def forget_segment(self, index: int) -> int:
+        """Drop a segment that is gone, and give how many bytes it had; 0 when it was not known.
+
+        Args:
+            index: Its number.
+        """
+        gone = self.segments.pop(index, None)
+        return gone.bytes if gone is not None else 0
+
     def is_live(self, now_seconds: float) -> bool:
         """Say whether the run may still be written.
 
@@ -107,9 +122,13 @@ class RunState:
 
 @dataclass(slots=True)
 class VolumeState:
-    """All run directories: buffer path to run name to state. A buffer without runs is an empty directory."""
+    """All run directories: buffer path to run name to state. A buffer without runs is an empty directory.
+
+    `trimmed_since` tells of buffers that lose segments inside their window to the free space floor.
+    """
 
     buffers: dict[str, dict[str, RunState]] = field(default_factory=dict)
+    trimmed_since: dict[str, datetime] = field(default_factory=dict)
 
     def runs(self) -> list[RunState]:
         """Give the runs of all buffers."""

@@ -7,14 +7,16 @@ import logging
 
 from replay_operator.agent.clock import AgentClock
 from replay_operator.agent.file_work import FileWork
-from replay_operator.agent.metrics import AgentMetrics
 from replay_operator.agent.policy_book import PolicyBook
+from replay_operator.agent.removal import Remover
 from replay_operator.agent.scan import Scanner
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.state import RunState
 from replay_operator.agent.timeline import stored_segments
 from replay_operator.agent.volume import Volume
+from replay_operator.api.agent import BufferPolicy
 from replay_operator.domain.retention import (
+    beyond_byte_limit,
     deletion_allowed,
     orphans_due,
     orphans_since,
@@ -36,7 +38,7 @@ class Sweeper:
         clock: AgentClock,
         book: PolicyBook,
         scanner: Scanner,
-        metrics: AgentMetrics,
+        remover: Remover,
         guard: asyncio.Lock,
     ) -> None:
         """Take what is needed.
@@ -48,7 +50,7 @@ class Sweeper:
             clock: Tells the time of each decision.
             book: The policy in force.
             scanner: What lies on the volume.
-            metrics: Where deletions are counted.
+            remover: Deletes segments.
             guard: Held from a decision to the end of its deletions, so that a pin that was acknowledged
                 can never be passed over by a decision from before.
         """
@@ -58,10 +60,11 @@ class Sweeper:
         self._clock = clock
         self._book = book
         self._scanner = scanner
-        self._metrics = metrics
+        self._remover = remover
         self._guard = guard
         self._started_seconds = clock.monotonic()
         self._orphans: dict[str, float] = {}
+        self._too_large: set[str] = set()
 
     async def sweep(self) -> None:
         """Delete once what may go now; nothing while the operator is silent or the first scan is not done."""
@@ -91,19 +94,32 @@ class Sweeper:
             return
         runs = self._scanner.state.buffers.get(path, {})
         now_seconds = self._clock.monotonic()
-        removable = removable_segments(
-            policy,
-            [segment for run in runs.values() for segment in stored_segments(run)],
-            live_runs={name for name, run in runs.items() if run.is_live(now_seconds)},
-            now=self._clock.now(),
-        )
-        for name, run in list(runs.items()):
-            await self._remove_segments(run, [s.index for s in removable if s.run == name], reason="window")
+        stored = [segment for run in runs.values() for segment in stored_segments(run)]
+        live_runs = {name for name, run in runs.items() if run.is_live(now_seconds)}
+        gone = removable_segments(policy, stored, live_runs=live_runs, now=self._clock.now())
+        await self._remover.remove(runs, gone, reason="window")
+        left = set(stored).difference(gone) if gone else stored
+        beyond = beyond_byte_limit(policy, left, live_runs=live_runs)
+        self._tell_too_large(policy, is_so=bool(beyond))
+        await self._remover.remove(runs, beyond, reason="bytes")
+        for run in list(runs.values()):
             if (
                 not run.segments
                 and now_seconds - run.last_sign_seconds >= self._settings.orphan_grace_seconds
             ):
                 await self._remove_run(run)
+
+    def _tell_too_large(self, policy: BufferPolicy, *, is_so: bool) -> None:
+        if is_so and policy.path not in self._too_large:
+            self._too_large.add(policy.path)
+            _logger.warning(
+                "%s has more than the %s bytes that its window may take, so its oldest segments go: it "
+                "writes far more than its encoding says",
+                policy.path,
+                policy.max_bytes,
+            )
+        elif not is_so:
+            self._too_large.discard(policy.path)
 
     async def _sweep_orphans(self) -> None:
         policy = self._book.in_force
@@ -132,7 +148,7 @@ class Sweeper:
             await self._empty_orphan(path)
             await self._files.run(self._volume.remove_buffer, path)
         except OSError as error:
-            self._refused(path, error)
+            self._remover.refused(path, error)
         else:
             self._scanner.state.buffers.pop(path, None)
             _logger.info("buffer directory %s is gone: no policy names it", path)
@@ -140,30 +156,14 @@ class Sweeper:
     async def _empty_orphan(self, path: str) -> None:
         for run in list(self._scanner.state.buffers[path].values()):
             on_disk = await self._files.run(self._volume.list_segments, run.path)
-            await self._remove_segments(run, sorted(on_disk), reason="orphan")
+            await self._remover.remove_from(run, sorted(on_disk), reason="orphan")
             await self._remove_run(run)
-
-    async def _remove_segments(self, run: RunState, indices: list[int], *, reason: str) -> None:
-        if not indices:
-            return
-        removal = await self._files.run(self._volume.remove_segments, run.path, indices)
-        for index in removal.gone:
-            run.segments.pop(index, None)
-        self._metrics.deleted_segments.labels(reason).inc(len(removal.gone))
-        if removal.error is not None:
-            self._refused(run.path.relative, removal.error)
 
     async def _remove_run(self, run: RunState) -> None:
         try:
             await self._files.run(self._volume.remove_run, run.path)
         except OSError as error:
             run.last_sign_seconds = self._clock.monotonic()
-            self._refused(run.path.relative, error)
+            self._remover.refused(run.path.relative, error)
         else:
             self._scanner.state.forget(run.path)
-
-    def _refused(self, path: str, error: OSError) -> None:
-        self._metrics.deletion_errors.inc()
-        _logger.warning(
-            "%s on the buffer volume cannot be deleted, look at its owner and mode: %s", path, error
-        )

@@ -30,7 +30,8 @@ class BufferPolicy(ApiModel):
 
     `frozen_at` is when its source went: the window then ends there and no longer moves. After `expires_at`
     nothing is kept but pins. What began before `forget_before` goes at once, pinned or not: somebody wants it
-    forgotten.
+    forgotten. Of a buffer with more than `max_bytes` the oldest unpinned segments go though they are inside
+    the window: it writes far more than it said, and others need the room.
     """
 
     path: str
@@ -40,6 +41,7 @@ class BufferPolicy(ApiModel):
     frozen_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
     forget_before: AwareDatetime | None = None
+    max_bytes: Annotated[int, Field(gt=0)] | None = None
     pins: tuple[Pin, ...] = ()
 
 
@@ -48,12 +50,15 @@ class Policy(ApiModel):
 
     `epoch` grows with each new leader, `seq` with each policy of that leader; an older pair is refused.
     `complete` says that every buffer is named, so that a directory that is not may be an orphan.
+    `live_captures` are the uids of the captures that may still write on the archive volume; None means that
+    nobody says, and then no unfinished file is anybody's to remove.
     """
 
     epoch: int
     seq: int
     complete: bool
     buffers: tuple[BufferPolicy, ...] = ()
+    live_captures: tuple[str, ...] | None = None
 
 
 class PolicyAck(ApiModel):
@@ -112,11 +117,30 @@ class RunCoverage(ApiModel):
 
 
 class BufferCoverage(ApiModel):
-    """What lies on disk of one buffer."""
+    """What lies on disk of one buffer.
+
+    `trimmed_since` is set while segments inside its window are deleted because the volume has less free space
+    than its floor: when that began.
+    """
 
     path: str
     bytes: int
     runs: tuple[RunCoverage, ...] = ()
+    trimmed_since: AwareDatetime | None = None
+
+
+class VolumeSpace(ApiModel):
+    """How full the buffer volume is.
+
+    `missing_bytes` lack to the floor though nothing more may go: what is left is pinned, or the newest of a
+    live run. `full_in_seconds` is a straight line through the last ten minutes; None when it does not fill.
+    """
+
+    size_bytes: int
+    free_bytes: int
+    floor_bytes: int
+    missing_bytes: int = 0
+    full_in_seconds: int | None = None
 
 
 class Coverage(ApiModel):
@@ -135,3 +159,4 @@ class Coverage(ApiModel):
     since: str | None = None
     buffers: tuple[BufferCoverage, ...] = ()
     gone: tuple[str, ...] = ()
+    space: VolumeSpace | None = None

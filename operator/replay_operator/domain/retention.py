@@ -47,11 +47,48 @@ def removable_segments(
         return []
     removable = sorted(forgotten, key=lambda s: (s.run, s.index))
     for run, stored in _by_run(segments).items():
-        kept = _pinned_positions(stored, policy.pins)
-        if run in live_runs:
-            kept.update(range(len(stored) - NEWEST_KEPT, len(stored)))
+        kept = _kept_positions(stored, policy.pins, is_live=run in live_runs)
         removable += [s for position, s in enumerate(stored) if s.end < cutoff and position not in kept]
     return removable
+
+
+def spare_segments(
+    pins: Collection[Pin], segments: Collection[StoredSegment], *, live_runs: Collection[str]
+) -> list[StoredSegment]:
+    """Give the segments of one buffer that could go if they had to, oldest first: neither pinned nor newest.
+
+    Args:
+        pins: What captures need of it.
+        segments: Segment files of the buffer, in any order.
+        live_runs: Names of the runs that are still written.
+    """
+    spare: list[StoredSegment] = []
+    for run, stored in _by_run(segments).items():
+        kept = _kept_positions(stored, pins, is_live=run in live_runs)
+        spare += [segment for position, segment in enumerate(stored) if position not in kept]
+    return sorted(spare, key=lambda s: (s.start, s.run, s.index))
+
+
+def beyond_byte_limit(
+    policy: BufferPolicy, segments: Collection[StoredSegment], *, live_runs: Collection[str]
+) -> list[StoredSegment]:
+    """Choose what goes of a buffer that is larger than it may be, oldest first.
+
+    Args:
+        policy: What to keep of the buffer.
+        segments: Its segment files without those that go anyway, in any order.
+        live_runs: Names of the runs that are still written.
+    """
+    excess = sum(segment.bytes for segment in segments) - (policy.max_bytes or 0)
+    if policy.max_bytes is None or excess <= 0:
+        return []
+    gone: list[StoredSegment] = []
+    for segment in spare_segments(policy.pins, segments, live_runs=live_runs):
+        if excess <= 0:
+            break
+        gone.append(segment)
+        excess -= segment.bytes
+    return gone
 
 
 def _to_forget(policy: BufferPolicy, segments: Iterable[StoredSegment]) -> set[StoredSegment]:
@@ -137,6 +174,13 @@ def _by_run(segments: Iterable[StoredSegment]) -> dict[str, list[StoredSegment]]
     for stored in runs.values():
         stored.sort(key=lambda segment: segment.index)
     return runs
+
+
+def _kept_positions(stored: list[StoredSegment], pins: Iterable[Pin], *, is_live: bool) -> set[int]:
+    kept = _pinned_positions(stored, pins)
+    if is_live:
+        kept.update(range(len(stored) - NEWEST_KEPT, len(stored)))
+    return kept
 
 
 def _pinned_positions(stored: list[StoredSegment], pins: Iterable[Pin]) -> set[int]:
