@@ -16,6 +16,7 @@ from replay_operator.api.agent import (
     PolicyAck,
     RunCoverage,
     RunFile,
+    VolumeSpace,
 )
 from replay_operator.api.replaycapture import Clock
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable, NotItsClip
@@ -151,6 +152,8 @@ class ScriptedAgent(AgentClient):
         self.run_files: list[tuple[RunPath, RunFile]] = []
         self.while_run_is_put: Callable[[], None] = lambda: None
         self.runs: dict[str, dict[str, RunCoverage]] = {}
+        self.trimmed_since: dict[str, datetime] = {}
+        self.space: VolumeSpace | None = None
         self.deleted_clips: list[ClipDeletion] = []
         self.refused_clip: str | None = None
 
@@ -179,9 +182,15 @@ class ScriptedAgent(AgentClient):
             epoch=1,
             seq=1,
             buffers=tuple(
-                BufferCoverage(path=path, bytes=1, runs=tuple(runs.values()))
+                BufferCoverage(
+                    path=path,
+                    bytes=1,
+                    runs=tuple(runs.values()),
+                    trimmed_since=self.trimmed_since.get(path),
+                )
                 for path, runs in self.runs.items()
             ),
+            space=self.space,
         )
 
     def pinned(self) -> set[str]:

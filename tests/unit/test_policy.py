@@ -101,3 +101,14 @@ def test_the_same_objects_in_another_order_give_the_same_policy() -> None:
     one, two = buffer(), buffer(uid="0ther000-0000-4000-8000-000000000009", name="other")
     pin, other = resolved(), resolved(uid="0ther000-0000-4000-8000-00000000000a")
     assert policy(one, two, captures=(pin, other)) == policy(two, one, captures=(other, pin))
+
+
+def test_a_buffer_may_take_twice_what_its_encoding_says() -> None:
+    (line,) = policy(buffer(windowSeconds=480, encoding={"preset": "H264_1080P_60"})).buffers
+    # 6128 kbit/s for 480 s and 120 s of slack, twice.
+    assert line.max_bytes == 2 * 600 * 766_000
+
+
+def test_captures_that_may_still_write_are_named_and_finished_ones_are_not() -> None:
+    told = policy(captures=(capture(uid="b"), capture(uid="a"), resolved(finished_as="Ready", uid="c")))
+    assert told.live_captures == ("a", "b")

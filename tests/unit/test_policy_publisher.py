@@ -62,6 +62,14 @@ async def test_a_changed_policy_is_sent_at_once_with_the_next_number(desk: Desk)
     assert [(sent.epoch, sent.seq) for sent in desk.agent.policies] == [(4, 1), (4, 2)]
 
 
+async def test_a_capture_that_may_no_longer_write_makes_another_policy(desk: Desk) -> None:
+    desk.wanted = policy().model_copy(update={"live_captures": ("c1",)})
+    await desk.publisher.publish()
+    desk.wanted = policy().model_copy(update={"live_captures": ()})
+    await desk.publisher.publish()
+    assert [sent.live_captures for sent in desk.agent.policies] == [("c1",), ()]
+
+
 async def test_a_partial_view_sends_nothing(desk: Desk) -> None:
     desk.wanted = None
     await desk.publisher.publish()

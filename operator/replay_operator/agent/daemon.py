@@ -13,6 +13,7 @@ from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.floor import FloorKeeper
 from replay_operator.agent.metrics import AgentMetrics
 from replay_operator.agent.ownership import VolumeLock
+from replay_operator.agent.part_sweep import PartSweeper
 from replay_operator.agent.policy_book import PolicyBook
 from replay_operator.agent.removal import Remover
 from replay_operator.agent.run_reader import SegmentProbe
@@ -80,6 +81,15 @@ class Agent:
             remover=remover,
             guard=self._guard,
         )
+        self._parts = PartSweeper(
+            settings.archive,
+            files=self._files,
+            clock=clock,
+            book=self._book,
+            metrics=self._metrics,
+            silence_seconds=settings.silence_seconds,
+            grace_seconds=settings.part_grace_seconds,
+        )
         self._write_probe = WriteProbe(settings.volume, self._files, clock)
         self.owns_volume = False
         self._trouble: str | None = "another agent holds the lock of the buffer volume"
@@ -130,6 +140,11 @@ class Agent:
             await self._floor.keep()
         except OSError as error:
             _logger.warning("the free space of the buffer volume cannot be kept: %s", error)
+
+    async def sweep_archive(self) -> None:
+        """Remove once what ended captures have left unfinished on the archive volume."""
+        if self.owns_volume:
+            await self._parts.sweep()
 
     async def close(self) -> None:
         """Store what the next agent needs and let it have the volume."""

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from replay_operator.agent.clock import SystemClock
 from replay_operator.agent.daemon import Agent
+from replay_operator.agent.part_sweep import PART_SWEEP_SECONDS
 from replay_operator.agent.segment_probe import probe_segment
 from replay_operator.agent.server import make_app
 from replay_operator.agent.settings import AgentSettings
@@ -44,9 +45,12 @@ async def run_agent(settings: AgentSettings) -> None:
             scanning = loops.create_task(_repeat(agent.scan, settings.scan_interval_seconds, stop))
             loops.create_task(_repeat(agent.maintain, settings.retention_interval_seconds, stop))
             loops.create_task(_repeat(agent.keep_floor, settings.floor_interval_seconds, stop))
+            sweeping = loops.create_task(_repeat(agent.sweep_archive, PART_SWEEP_SECONDS, stop))
             await stop.wait()
-            # A first scan may be long and changes nothing. Deletions are short and end in their own time.
+            # A first scan and a walk over the archive may be long, and both may end anywhere. Deletions are
+            # short and end in their own time.
             scanning.cancel()
+            sweeping.cancel()
     finally:
         await runner.cleanup()
         await agent.close()

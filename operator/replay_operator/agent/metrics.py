@@ -45,6 +45,11 @@ class AgentMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.deleted_parts = Counter(
+            "replay_agent_deleted_parts_total",
+            "Unfinished files of ended captures removed from the archive volume.",
+            registry=self.registry,
+        )
         self.deletion_errors = Counter(
             "replay_agent_deletion_errors_total", "Deletions that the volume refused.", registry=self.registry
         )

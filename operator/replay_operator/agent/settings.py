@@ -33,6 +33,7 @@ class AgentSettings(BaseSettings):
         silence_seconds: Without an accepted policy for so long, nothing is deleted (DESIGN §4).
         startup_quiet_seconds: Nothing is deleted so soon after the start.
         orphan_grace_seconds: How long a directory that no policy names stays.
+        part_grace_seconds: How long an unfinished file of an ended capture stays on the archive volume.
         free_space_floor: What has to stay free of the buffer volume: a share (5%) or bytes (2Gi).
         floor_interval_seconds: How often the free space is looked at.
     """
@@ -50,5 +51,6 @@ class AgentSettings(BaseSettings):
     silence_seconds: Seconds = 60.0
     startup_quiet_seconds: Seconds = 30.0
     orphan_grace_seconds: Seconds = 600.0
+    part_grace_seconds: Seconds = 3600.0
     free_space_floor: Annotated[str, AfterValidator(_checked_floor)] = "5%"
     floor_interval_seconds: Annotated[float, Field(gt=0)] = 1.0

@@ -20,6 +20,7 @@ from replay_operator.controller.captures import CaptureReconciler, CaptureSettin
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
+from replay_operator.controller.free_space import FreeSpaceNews
 from replay_operator.controller.handlers import Inbox
 from replay_operator.controller.install import InstallReconciler
 from replay_operator.controller.jobs import JobStore
@@ -67,6 +68,7 @@ class Operator:
     install: InstallReconciler
     policy: PolicyPublisher
     coverage: CoverageWatch
+    free_space: FreeSpaceNews
     poller: SnapshotPoller
     fleet: FleetWatch
     rooms: RoomLookup
@@ -174,12 +176,21 @@ def build_operator(
         clock,
         interval_seconds=settings.livekit_poll_seconds,
     )
+    free_space = FreeSpaceNews(
+        tell=writer.tell,
+        gateway=gateway,
+        buffers=inbox.buffers,
+        namespace=settings.namespace,
+        claim=settings.buffer_claim,
+        clock=clock,
+    )
     coverage = CoverageWatch(
         agent,
         interval=timedelta(seconds=settings.coverage_poll_seconds),
         clock=clock,
         on_change=coverage_changed,
         on_answer=coverage_heard,
+        on_word=free_space.take,
     )
     line = CaptureLine(
         places=settings.max_capture_jobs,
@@ -285,6 +296,7 @@ def build_operator(
         install=install,
         policy=policy,
         coverage=coverage,
+        free_space=free_space,
         poller=poller,
         fleet=fleet,
         rooms=rooms,

@@ -54,12 +54,14 @@ class CoverageWatch:
         clock: Callable[[], datetime],
         on_change: Callable[[frozenset[str]], None],
         on_answer: Callable[[], None],
+        on_word: Callable[[Coverage], None] | None = None,
     ) -> None:
         self._agent = agent
         self._interval = interval
         self._clock = clock
         self._on_change = on_change
         self._on_answer = on_answer
+        self._on_word = on_word
         self._buffers: dict[str, BufferCoverage] = {}
         self._begun = clock()
         self._known_at: datetime | None = None
@@ -100,6 +102,8 @@ class CoverageWatch:
             log.warning("the agent told of changes since %s, which is not what we hold", coverage.since)
             self._mark = None  # so that the next answer is whole
             return
+        if self._on_word is not None:
+            self._on_word(coverage)
         changed = self._take(coverage)
         if changed:
             self._on_change(changed)

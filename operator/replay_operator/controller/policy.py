@@ -75,7 +75,7 @@ class PolicyPublisher:
         if policy is None:
             return  # not everything is known yet: a partial policy could let go what it does not name
         now = self._clock()
-        same = self._held is not None and self._held.buffers == policy.buffers
+        same = self._held is not None and _says_the_same(self._held, policy)
         if same and self._sent_at is not None and now - self._sent_at < HEARTBEAT:
             return
         self._seq += 1
@@ -89,3 +89,7 @@ class PolicyPublisher:
         new, self._pinned = pinned - self._pinned, pinned
         if new:
             self._on_pinned(new)
+
+
+def _says_the_same(held: Policy, policy: Policy) -> bool:
+    return held.buffers == policy.buffers and held.live_captures == policy.live_captures

@@ -168,6 +168,7 @@ async def _operate(
             operator.queue.run(operator.reconcile, workers=settings.workers, postponed=operator.postponed),
             operator.poller.run(),
             operator.coverage.run(),
+            operator.free_space.run(),
             operator.policy.run(),
             operator.install.run(),
             operator.fleet.run(),

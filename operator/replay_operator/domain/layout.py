@@ -7,6 +7,7 @@ Archive volume: `<root>/<namespace>/<owner>/<date>/<name>-<short uid>.mp4`, side
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -20,6 +21,7 @@ INDEX_FILE = "segments.index"
 _PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
 _SEGMENT = re.compile(rf"^{SEGMENT_STEM}_(\d{{5,}})\.ts\Z")
 _MANIFEST = re.compile(r"^EG_[A-Za-z0-9]+\.json\Z")
+_PART_OF_CLIP = re.compile(r"^\..+-(?P<uid>[^.-]{8})\.(?:mp4|jpg|json)\.\d+\.part\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -130,3 +132,14 @@ def clip_path(*, namespace: str, owner: str | None, day: datetime, name: str, ui
             f"{sanitise(name)}-{uid[:8]}.mp4",
         )
     )
+
+
+def abandoned_part(name: str, live_uids: Collection[str]) -> bool:
+    """Say whether a file is what a capture has begun on the archive volume and will not finish.
+
+    Args:
+        name: File name.
+        live_uids: UIDs of the captures that may still write. A name tells only the first eight characters.
+    """
+    found = _PART_OF_CLIP.match(name)
+    return found is not None and not any(uid.startswith(found["uid"]) for uid in live_uids)

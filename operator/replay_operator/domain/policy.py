@@ -11,10 +11,13 @@ from replay_operator.api.meta import ConditionStatus, find_condition
 from replay_operator.api.model import GROUP
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
-from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS
+from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS, bytes_per_second
 from replay_operator.domain.capture_state import is_finished
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.status_contract import RECORDING, BufferState
+
+BYTES_FACTOR = 2
+"""A buffer may take so many times what its encoding says. Encoders overshoot for a scene, not for longer."""
 
 FORGET_ANNOTATION = f"{GROUP}/forget-before"
 
@@ -50,6 +53,7 @@ def build_policy(
         epoch: Of this leader.
         default_segment_seconds: For buffers that name none.
     """
+    captures = list(captures)
     pins = pins_of(captures)
     lines = [_line(buffer, pins, default_segment_seconds) for buffer in buffers]
     named = {line.path for line in lines}
@@ -60,7 +64,13 @@ def build_policy(
         for path, held in pins.items()
         if path not in named
     ]
-    return Policy(epoch=epoch, seq=0, complete=True, buffers=tuple(sorted(lines, key=lambda line: line.path)))
+    return Policy(
+        epoch=epoch,
+        seq=0,
+        complete=True,
+        buffers=tuple(sorted(lines, key=lambda line: line.path)),
+        live_captures=tuple(sorted(c.metadata.uid for c in captures if not is_finished(c))),
+    )
 
 
 def forget_before(buffer: ReplayBuffer) -> datetime | None:
@@ -97,6 +107,12 @@ def _line(
         or default_segment_seconds,
         frozen_at=since,
         forget_before=forget_before(buffer),
+        max_bytes=_max_bytes(buffer),
         expires_at=since + timedelta(seconds=buffer.spec.keep_after_end_seconds) if since else None,
         pins=pins.get(path, ()),
     )
+
+
+def _max_bytes(buffer: ReplayBuffer) -> int:
+    seconds = buffer.spec.window_seconds + DEFAULT_SLACK_SECONDS
+    return BYTES_FACTOR * seconds * bytes_per_second(buffer.spec.encoding)
