@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay_operator.agent.coverage import GONE_KEPT, CoverageBook
-from replay_operator.agent.state import MediaSpan, PlaylistStamp, RunState, SegmentFile, VolumeState
+from replay_operator.agent.segments import MediaSpan, SegmentFile
+from replay_operator.agent.state import PlaylistStamp, RunState, VolumeState
 from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunFile
 from replay_operator.domain.layout import RunPath
 from replay_operator.media.segment_file import FileStamp

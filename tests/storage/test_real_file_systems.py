@@ -82,7 +82,9 @@ def _write(file: RawIOBase, content: bytes) -> None:
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for what a file system does a little later: XFS gives room back in the background."""
     async with asyncio.timeout(30):
-        while not is_so():
+        while True:
+            if is_so():
+                return
             await asyncio.sleep(0.02)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replay_operator.agent.clock_shift import clock_shift_milliseconds
-from replay_operator.agent.state import MediaSpan, SegmentFile
+from replay_operator.agent.segments import MediaSpan, SegmentFile
 from replay_operator.media.segment_file import FileStamp
 
 SECOND = 1_000_000_000

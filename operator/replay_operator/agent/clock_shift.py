@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from replay_operator.agent.state import SegmentFile
+from replay_operator.agent.segments import SegmentFile
 
 FIRST_SAMPLES = 3
 NEWEST_SAMPLES = 5

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from replay_operator.agent.clock_shift import clock_shift_milliseconds
-from replay_operator.agent.state import RunState, SegmentFile, Stamps, VolumeState
+from replay_operator.agent.segments import SegmentFile
+from replay_operator.agent.state import RunState, Stamps, VolumeState
 from replay_operator.agent.timeline import at, run_clock
 from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunCoverage, RunFile, VolumeSpace
 
@@ -39,7 +40,7 @@ class _Sign:
             and self.stamps is run.stamps
             and self.run_file is run.run_file
             and self.segments == len(run.segments)
-            and self.newest is _newest(run)
+            and self.newest == run.segments.newest
             and self.ended == run.ended
         )
 
@@ -160,12 +161,8 @@ def _holds(known: Mapping[str, _Run], runs: Mapping[str, RunState]) -> bool:
     )
 
 
-def _newest(run: RunState) -> SegmentFile | None:
-    return next(reversed(run.segments.values()), None)
-
-
 def _run(run: RunState) -> _Run:
-    sign = _Sign(run, run.run_file, run.stamps, _newest(run), len(run.segments), run.ended)
+    sign = _Sign(run, run.run_file, run.stamps, run.segments.newest, len(run.segments), run.ended)
     return _Run(sign, run.bytes, _described(run))
 
 

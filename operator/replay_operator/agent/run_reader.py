@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from replay_operator.agent.directories import names_in, open_below, read_below
 from replay_operator.agent.run_index import FoundIndex, find_index, keep_index
 from replay_operator.agent.segment_probe import ProbedSegment, media_span
-from replay_operator.agent.state import KeptIndex, PlaylistStamp, SegmentFile, Stamps
+from replay_operator.agent.segments import SegmentFile, SegmentTable
+from replay_operator.agent.state import KeptIndex, PlaylistStamp, Stamps
 from replay_operator.agent.volume import Volume
 from replay_operator.domain.layout import INDEX_PLAYLIST, LIVE_PLAYLIST, RunPath, is_manifest, segment_name
 from replay_operator.media.playlists import Playlist, parse_playlist
@@ -51,7 +52,7 @@ class Known:
     highest_index: int
     ended: bool
     unsettled: frozenset[int]
-    segments: Mapping[int, SegmentFile]
+    segments: SegmentTable
     kept_index: KeptIndex | None
     segment_seconds: int | None
     has_clock: bool
@@ -127,7 +128,7 @@ def read_directory(volume: Volume, path: RunPath, known: Known, probe: SegmentPr
     """
     playlists = _read_playlists(volume, path, known)
     on_disk = volume.list_segments(path)
-    unseen = {index for index in on_disk if not _is_good(known.segments.get(index))}
+    unseen = on_disk - known.segments.complete_indices()
     reading = _look(volume, path, known, probe, indices=unseen, playlists=playlists)
     lost = frozenset(index for index in known.segments if index not in on_disk)
     # What was already bad at an earlier look stays bad until the next listing: no look each second for ever.
@@ -197,7 +198,7 @@ def _look(
         found=tuple(found.values()),
         lost=frozenset(),
         unsettled=frozenset(unsettled),
-        kept_index=keep_index(volume, path, index.kept, new, live={**known.segments, **found}.keys()),
+        kept_index=keep_index(volume, path, index.kept, new, live=known.segments.keys() | found.keys()),
     )
 
 

@@ -182,7 +182,7 @@ class Scanner:
             highest_index=run.highest_index,
             ended=run.ended,
             unsettled=run.unsettled,
-            segments=dict(run.segments),
+            segments=run.segments.copy(),
             kept_index=run.kept_index,
             segment_seconds=run_file.segment_seconds if run_file is not None else None,
             has_clock=run_file is not None and bool(run_file.media_started_at_ns),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from replay_operator.agent.state import MediaSpan
+from replay_operator.agent.segments import MediaSpan
 from replay_operator.media.segment_file import read_segment
 from replay_operator.media.segment_index import IndexRecord, index_record
 from replay_operator.media.timeline import nanoseconds_after_epoch

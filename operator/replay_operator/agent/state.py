@@ -5,48 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from replay_operator.agent.segments import SegmentFile, SegmentTable
 from replay_operator.api.agent import RunFile
 from replay_operator.domain.layout import RunPath
 from replay_operator.media.run_clock import WrittenClocks
-from replay_operator.media.segment_file import FileStamp
 
 NOTHING_LISTED = -1
 """Highest index of a run whose playlists have named no segment yet."""
 
 LIVE_SECONDS = 120.0
 """A run counts as live for so long after its last sign: eight of the longest segments (15 s)."""
-
-
-@dataclass(frozen=True, slots=True)
-class MediaSpan:
-    """First and last instant of a segment on its run's clock: nanoseconds after PTS 3600 s."""
-
-    start_ns: int
-    end_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentFile:
-    """One segment file.
-
-    It is probed only when a playlist has named it or a later one, so that a `span` makes it complete.
-    None means not listed yet, or no good MPEG-TS.
-    """
-
-    index: int
-    stamp: FileStamp
-    probed: bool = False
-    span: MediaSpan | None = None
-
-    @property
-    def bytes(self) -> int:
-        """Its size."""
-        return self.stamp.size_bytes
-
-    @property
-    def arrived_at_ns(self) -> int:
-        """When it was written, Unix nanoseconds."""
-        return self.stamp.modified_at_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +54,7 @@ class RunState:
     highest_index: int = NOTHING_LISTED
     ended: bool = False
     stamps: Stamps | None = None
-    segments: dict[int, SegmentFile] = field(default_factory=dict)
+    segments: SegmentTable = field(default_factory=SegmentTable)
     unsettled: frozenset[int] = frozenset()
     read_error: str | None = None
     kept_index: KeptIndex | None = None
@@ -94,13 +62,12 @@ class RunState:
 
     def complete_segments(self) -> list[SegmentFile]:
         """Give the complete segments in the order of their index."""
-        complete = (segment for segment in self.segments.values() if segment.span is not None)
-        return sorted(complete, key=lambda segment: segment.index)
+        return self.segments.complete()
 
     @property
     def bytes(self) -> int:
         """The size of all its segment files."""
-        return sum(segment.bytes for segment in self.segments.values())
+        return self.segments.bytes
 
     def forget_segment(self, index: int) -> int:
         """Drop a segment that is gone, and give how many bytes it had; 0 when it was not known.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from replay_operator.agent.state import RunState, SegmentFile
+from replay_operator.agent.segments import SegmentFile
+from replay_operator.agent.state import RunState
 from replay_operator.api.replaycapture import Clock
 from replay_operator.domain.retention import StoredSegment
 from replay_operator.media import run_clock as clocks
@@ -51,7 +52,7 @@ def stored_segments(run: RunState) -> list[StoredSegment]:
         run: The run.
     """
     clock = run_clock(run, run.complete_segments())
-    return [_stored(run, segment, clock[0] if clock else None) for segment in run.segments.values()]
+    return [_stored(run, segment, clock[0] if clock else None) for segment in run.segments.files()]
 
 
 def _stored(run: RunState, segment: SegmentFile, started_at_ns: int | None) -> StoredSegment:

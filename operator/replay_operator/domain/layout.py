@@ -19,7 +19,7 @@ RUN_FILE = "run.json"
 INDEX_FILE = "segments.index"
 
 _PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}\Z")
-_SEGMENT = re.compile(rf"^{SEGMENT_STEM}_(\d{{5,}})\.ts\Z")
+_SEGMENT = re.compile(rf"^{SEGMENT_STEM}_(\d{{5,9}})\.ts\Z")
 _MANIFEST = re.compile(r"^EG_[A-Za-z0-9]+\.json\Z")
 _PART_OF_CLIP = re.compile(r"^\..+-(?P<uid>[^.-]{8})\.(?:mp4|jpg|json)\.\d+\.part\Z")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

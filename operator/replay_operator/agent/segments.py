@@ -1,0 +1,150 @@
+"""What the agent knows of the segments of a run, in 44 bytes each: there may be hundreds of thousands."""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+
+from replay_operator.media.segment_file import FileStamp
+
+_ROW = struct.Struct("<IQqQqq")
+"""Index, size, time of the last write, inode, start and end of the media."""
+
+_INDEX = struct.Struct("<I")
+_NOT_PROBED = -(2**63)
+_NO_MEDIA = _NOT_PROBED + 1
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSpan:
+    """First and last instant of a segment on its run's clock: nanoseconds after PTS 3600 s."""
+
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment file.
+
+    It is probed only when a playlist has named it or a later one, so that a `span` makes it complete.
+    None means not listed yet, or no good MPEG-TS.
+    """
+
+    index: int
+    stamp: FileStamp
+    probed: bool = False
+    span: MediaSpan | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.stamp.size_bytes
+
+    @property
+    def arrived_at_ns(self) -> int:
+        """When it was written, Unix nanoseconds."""
+        return self.stamp.modified_at_ns
+
+
+class SegmentTable(MutableMapping[int, SegmentFile]):
+    """The segments of one run by index, in the order of their index.
+
+    A dictionary of objects would take ten times the memory (benchmarks/README.md, `cleaning`).
+    """
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: bytearray | None = None) -> None:
+        """Take the rows of another table, or begin empty.
+
+        Args:
+            rows: They become this table's own.
+        """
+        self._rows = rows if rows is not None else bytearray()
+
+    def copy(self) -> SegmentTable:
+        """Give a table that no longer changes with this one."""
+        return SegmentTable(bytearray(self._rows))
+
+    @property
+    def bytes(self) -> int:
+        """The size of all segment files."""
+        return sum(row[1] for row in _ROW.iter_unpack(self._rows))
+
+    @property
+    def newest(self) -> SegmentFile | None:
+        """The segment with the highest index."""
+        return _segment(_ROW.unpack_from(self._rows, len(self._rows) - _ROW.size)) if self._rows else None
+
+    def files(self) -> list[SegmentFile]:
+        """Give all segments, complete or not."""
+        return [_segment(row) for row in _ROW.iter_unpack(self._rows)]
+
+    def complete(self) -> list[SegmentFile]:
+        """Give the complete segments."""
+        return [_segment(row) for row in _ROW.iter_unpack(self._rows) if row[4] > _NO_MEDIA]
+
+    def complete_indices(self) -> set[int]:
+        """Give the indices of the complete segments."""
+        return {row[0] for row in _ROW.iter_unpack(self._rows) if row[4] > _NO_MEDIA}
+
+    def __getitem__(self, index: int) -> SegmentFile:
+        row, is_there = self._find(index)
+        if not is_there:
+            raise KeyError(index)
+        return _segment(_ROW.unpack_from(self._rows, row * _ROW.size))
+
+    def __setitem__(self, index: int, segment: SegmentFile) -> None:
+        row, is_there = self._find(index)
+        begin = row * _ROW.size
+        self._rows[begin : begin + (_ROW.size if is_there else 0)] = _packed(segment)
+
+    def __delitem__(self, index: int) -> None:
+        row, is_there = self._find(index)
+        if not is_there:
+            raise KeyError(index)
+        del self._rows[row * _ROW.size : (row + 1) * _ROW.size]
+
+    def __iter__(self) -> Iterator[int]:
+        return (row[0] for row in _ROW.iter_unpack(bytes(self._rows)))
+
+    def __len__(self) -> int:
+        return len(self._rows) // _ROW.size
+
+    def _find(self, index: int) -> tuple[int, bool]:
+        """Give the row of an index, or the one before which it belongs, and whether it is there."""
+        count = len(self)
+        if not count or self._index_at(count - 1) < index:
+            return count, False
+        row = index - self._index_at(0)  # where it is when none is missing before it
+        if not (0 <= row < count and self._index_at(row) == index):
+            row = bisect_left(range(count), index, key=self._index_at)
+        return row, self._index_at(row) == index
+
+    def _index_at(self, row: int) -> int:
+        index: int = _INDEX.unpack_from(self._rows, row * _ROW.size)[0]
+        return index
+
+
+def _packed(segment: SegmentFile) -> bytes:
+    span, stamp = segment.span, segment.stamp
+    start = span.start_ns if span is not None else _NO_MEDIA if segment.probed else _NOT_PROBED
+    return _ROW.pack(
+        segment.index,
+        stamp.size_bytes,
+        stamp.modified_at_ns,
+        stamp.inode,
+        start,
+        span.end_ns if span is not None else 0,
+    )
+
+
+def _segment(row: tuple[int, ...]) -> SegmentFile:
+    index, size, modified, inode, start, end = row
+    stamp = FileStamp(size, modified, inode)
+    if start <= _NO_MEDIA:
+        return SegmentFile(index, stamp, probed=start == _NO_MEDIA)
+    return SegmentFile(index, stamp, probed=True, span=MediaSpan(start, end))
