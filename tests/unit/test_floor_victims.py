@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from replay_operator.api.agent import BufferPolicy, Pin
 from replay_operator.domain.floor_victims import FloorBuffer, Victims, choose_victims
 from replay_operator.domain.retention import NEWEST_KEPT, StoredSegment
-from tests.unit.test_retention import after, pin
+from tests.unit.test_retention import after, pin, stored_segment, touches
 
 NOW = after(1000)
 
@@ -20,7 +20,7 @@ def segments(count: int, *, size: int = 100, run: str = "a", end: datetime = NOW
     """Ten seconds each, the last one of them at its end just now."""
     starts = [end - timedelta(seconds=10 * (count - index)) for index in range(count)]
     return [
-        StoredSegment(run=run, index=index, start=start, end=start + timedelta(seconds=10), bytes=size)
+        stored_segment(run, index, start, start + timedelta(seconds=10), size=size)
         for index, start in enumerate(starts)
     ]
 
@@ -128,7 +128,7 @@ def test_nothing_pinned_and_no_newest_segment_ever_goes_and_nothing_goes_twice(
         if found.live_runs:
             assert not set(found.segments()[-NEWEST_KEPT:]) & set(gone)
         pins = found.policy.pins if found.policy else ()
-        assert not [s for s in gone for p in pins if s.start <= p.end and s.end >= p.start]
+        assert not [s for s in gone for p in pins if touches(s, p)]
 
 
 @given(volumes(), st.integers(1, 5000), st.booleans())

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay_operator.api.agent import BufferPolicy, Pin, Policy
+from replay_operator.domain.egress import datetime_to_ns
 from replay_operator.domain.retention import (
     NEWEST_KEPT,
     StoredSegment,
@@ -51,13 +52,19 @@ def pin(start: float, end: float) -> Pin:
     return Pin(capture_uid="c", start=after(start), end=after(end))
 
 
+def stored_segment(run: str, index: int, start: datetime, end: datetime, *, size: int = 188) -> StoredSegment:
+    return StoredSegment(run, index, datetime_to_ns(start), datetime_to_ns(end), size)
+
+
+def touches(segment: StoredSegment, held: Pin) -> bool:
+    return segment.start_ns <= datetime_to_ns(held.end) and segment.end_ns >= datetime_to_ns(held.start)
+
+
 def run_of(name: str, *, start: float, lengths: list[float]) -> list[StoredSegment]:
     segments: list[StoredSegment] = []
     at = start
     for index, length in enumerate(lengths):
-        segments.append(
-            StoredSegment(run=name, index=index, start=after(at), end=after(at + length), bytes=188)
-        )
+        segments.append(stored_segment(name, index, after(at), after(at + length)))
         at += length
     return segments
 
@@ -103,7 +110,7 @@ def test_what_overlaps_the_window_never_goes_before_the_buffer_expires(
 
     gone = removable_segments(rules, stored, live_runs=live_runs, now=after(now))
 
-    assert expired or not [s for s in gone if s.end >= window_start]
+    assert expired or not [s for s in gone if s.end_ns >= datetime_to_ns(window_start)]
 
 
 @given(policies, buffers(), live, instants)
@@ -115,7 +122,7 @@ def test_what_overlaps_a_pin_and_its_neighbours_never_go(
     for name in {s.run for s in stored}:
         run = sorted((s for s in stored if s.run == name), key=lambda s: s.index)
         for position, segment in enumerate(run):
-            if any(segment.start <= p.end and segment.end >= p.start for p in rules.pins):
+            if any(touches(segment, p) for p in rules.pins):
                 assert not set(run[max(0, position - 1) : position + 2]) & set(gone)
 
 

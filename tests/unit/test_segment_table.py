@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay_operator.agent.segments import MediaSpan, SegmentFile, SegmentTable
+from replay_operator.agent.segments import EDGE, CompleteSummary, MediaSpan, SegmentFile, SegmentTable
 from replay_operator.domain.layout import segment_index
 from replay_operator.media.segment_file import FileStamp
 
@@ -44,14 +44,55 @@ def test_it_holds_what_a_dictionary_would_in_the_order_of_the_index(
             before, table = table, table.copy()
             before.clear()
         in_order = [expected[index] for index in sorted(expected)]
-        assert table.files() == in_order
         assert list(table.values()) == in_order
         assert list(table) == sorted(expected)
-        assert table.complete() == [file for file in in_order if file.span is not None]
-        assert table.complete_indices() == {file.index for file in in_order if file.span is not None}
+        complete = [file for file in in_order if file.span is not None]
+        assert table.complete(first=2) == complete[:2]
+        assert_sums_up(table.summary(), complete)
+        assert table.complete_indices() == {file.index for file in complete}
         assert table.newest == (in_order[-1] if in_order else None)
         assert table.bytes == sum(file.bytes for file in in_order)
         assert (file.index in table) == (file.index in expected)
+
+
+def assert_sums_up(summary: CompleteSummary | None, complete: list[SegmentFile]) -> None:
+    if not complete:
+        assert summary is None
+        return
+    spans = [file.span for file in complete if file.span is not None]
+    assert summary == CompleteSummary(
+        count=len(complete),
+        first_index=complete[0].index,
+        last_index=complete[-1].index,
+        start_ns=min(span.start_ns for span in spans),
+        end_ns=max(span.end_ns for span in spans),
+        arrived_at_ns=max(file.arrived_at_ns for file in complete),
+        first=tuple(complete[:EDGE]),
+        last=tuple(complete[-EDGE:]),
+    )
+
+
+@given(st.dictionaries(st.integers(0, 40), files()), st.sets(st.integers(0, 50)))
+def test_what_is_dropped_is_gone_and_its_bytes_are_told(
+    held: dict[int, SegmentFile], dropped: set[int]
+) -> None:
+    by_index = {file.index: file for file in held.values()}
+    table = SegmentTable()
+    table.update(by_index)
+
+    assert table.drop(dropped) == sum(by_index[index].bytes for index in dropped & by_index.keys())
+    assert set(table) == by_index.keys() - dropped
+
+
+def test_a_file_without_media_counts_for_retention_as_what_came_just_before_it_was_written() -> None:
+    table = SegmentTable()
+    table[0] = SegmentFile(0, FileStamp(10, 1000, 1), probed=True, span=MediaSpan(5, 7))
+    table[1] = SegmentFile(1, FileStamp(20, 2000, 2), probed=True)
+
+    with_clock = [("r", 0, 105, 107, 10), ("r", 1, 1990, 2000, 20)]
+    assert table.stored("r", started_at_ns=100, guess_ns=10) == with_clock
+    without = [("r", 0, 990, 1000, 10), ("r", 1, 1990, 2000, 20)]
+    assert table.stored("r", started_at_ns=None, guess_ns=10) == without
 
 
 def test_a_name_with_more_digits_than_any_worker_writes_is_no_segment() -> None:

@@ -15,7 +15,9 @@ NEWEST_SAMPLES = 5
 _NS_PER_MS = 1_000_000
 
 
-def clock_shift_milliseconds(complete: Sequence[SegmentFile]) -> int:
+def clock_shift_milliseconds(
+    first_ones: Sequence[SegmentFile], last_ones: Sequence[SegmentFile], count: int
+) -> int:
     """Give how far the newest segments of a run have moved against its first ones, in milliseconds.
 
     A segment is on disk a constant time after the *next* one's media ends, within 18 ms (livekit-measured
@@ -23,11 +25,13 @@ def clock_shift_milliseconds(complete: Sequence[SegmentFile]) -> int:
     behind. The least of the newest few counts, so that a slow disk is not taken for a clock.
 
     Args:
-        complete: Complete segments of one run in the order of their index.
+        first_ones: The first complete segments of a run in the order of their index, at least four.
+        last_ones: Its last ones, at least six.
+        count: How many complete ones it has in all.
     """
-    if len(complete) <= FIRST_SAMPLES + NEWEST_SAMPLES:
+    if count <= FIRST_SAMPLES + NEWEST_SAMPLES:
         return 0
-    first, newest = _delays(complete[: FIRST_SAMPLES + 1]), _delays(complete[-NEWEST_SAMPLES - 1 :])
+    first, newest = _delays(first_ones[: FIRST_SAMPLES + 1]), _delays(last_ones[-NEWEST_SAMPLES - 1 :])
     if len(first) < FIRST_SAMPLES or len(newest) < NEWEST_SAMPLES:
         return 0
     moved = [delay - median(first) for delay in newest]

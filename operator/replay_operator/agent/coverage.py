@@ -167,21 +167,22 @@ def _run(run: RunState) -> _Run:
 
 
 def _described(run: RunState) -> RunCoverage | None:
-    complete = run.complete_segments()
-    clock = run_clock(run, complete)
-    if clock is None or not complete:
+    complete = run.segments.summary()
+    if complete is None:
+        return None
+    clock = run_clock(run, complete.first)
+    if clock is None:
         return None
     started_at_ns, source = clock
-    spans = [segment.span for segment in complete if segment.span is not None]
     return RunCoverage(
         run=run.path.run,
-        segments=len(complete),
-        first_index=complete[0].index,
-        last_index=complete[-1].index,
-        oldest=at(started_at_ns + min(span.start_ns for span in spans)),
-        newest=at(started_at_ns + max(span.end_ns for span in spans)),
-        arrived_at=at(max(segment.arrived_at_ns for segment in complete)),
+        segments=complete.count,
+        first_index=complete.first_index,
+        last_index=complete.last_index,
+        oldest=at(started_at_ns + complete.start_ns),
+        newest=at(started_at_ns + complete.end_ns),
+        arrived_at=at(complete.arrived_at_ns),
         ended=run.ended,
         clock=source,
-        clock_shift_milliseconds=clock_shift_milliseconds(complete),
+        clock_shift_milliseconds=clock_shift_milliseconds(complete.first, complete.last, complete.count),
     )

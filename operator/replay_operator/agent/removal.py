@@ -55,7 +55,7 @@ class Remover:
         if not indices:
             return 0
         removal = await self._files.run(self._volume.remove_segments, run.path, indices)
-        gone_bytes = sum(run.forget_segment(index) for index in removal.gone)
+        gone_bytes = run.segments.drop(removal.gone)
         self._metrics.deleted_segments.labels(reason).inc(len(removal.gone))
         self._metrics.deleted_bytes.labels(reason).inc(gone_bytes)
         if removal.error is not None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
+from itertools import islice
 
+from replay_operator.domain.retention import StoredSegment
 from replay_operator.media.segment_file import FileStamp
 
 _ROW = struct.Struct("<IQqQqq")
 """Index, size, time of the last write, inode, start and end of the media."""
+
+_Row = tuple[int, ...]
+
+EDGE = 6
+"""So many segments at either end tell the clock of a run and its drift (`clock_shift.py`)."""
 
 _INDEX = struct.Struct("<I")
 _NOT_PROBED = -(2**63)
@@ -49,6 +56,20 @@ class SegmentFile:
         return self.stamp.modified_at_ns
 
 
+@dataclass(frozen=True, slots=True)
+class CompleteSummary:
+    """The complete segments of a run put together. `first` and `last` are at most `EDGE` of them."""
+
+    count: int
+    first_index: int
+    last_index: int
+    start_ns: int
+    end_ns: int
+    arrived_at_ns: int
+    first: tuple[SegmentFile, ...]
+    last: tuple[SegmentFile, ...]
+
+
 class SegmentTable(MutableMapping[int, SegmentFile]):
     """The segments of one run by index, in the order of their index.
 
@@ -79,17 +100,70 @@ class SegmentTable(MutableMapping[int, SegmentFile]):
         """The segment with the highest index."""
         return _segment(_ROW.unpack_from(self._rows, len(self._rows) - _ROW.size)) if self._rows else None
 
-    def files(self) -> list[SegmentFile]:
-        """Give all segments, complete or not."""
-        return [_segment(row) for row in _ROW.iter_unpack(self._rows)]
+    def complete(self, *, first: int) -> list[SegmentFile]:
+        """Give the first complete segments.
 
-    def complete(self) -> list[SegmentFile]:
-        """Give the complete segments."""
-        return [_segment(row) for row in _ROW.iter_unpack(self._rows) if row[4] > _NO_MEDIA]
+        Args:
+            first: How many at most.
+        """
+        return [_segment(row) for row in islice(self._complete_rows(), first)]
+
+    def summary(self) -> CompleteSummary | None:
+        """Put the complete segments together, None when there is none."""
+        rows = list(self._complete_rows())
+        if not rows:
+            return None
+        indices, _, arrivals, _, starts, ends = zip(*rows, strict=True)
+        return CompleteSummary(
+            count=len(rows),
+            first_index=indices[0],
+            last_index=indices[-1],
+            start_ns=min(starts),
+            end_ns=max(ends),
+            arrived_at_ns=max(arrivals),
+            first=tuple(map(_segment, rows[:EDGE])),
+            last=tuple(map(_segment, rows[-EDGE:])),
+        )
+
+    def stored(self, run: str, *, started_at_ns: int | None, guess_ns: int) -> list[StoredSegment]:
+        """Give every segment with its capture times, for retention.
+
+        Args:
+            run: Name of the run.
+            started_at_ns: The run's clock: Unix nanoseconds of PTS 3600 s, None when nothing tells it.
+            guess_ns: A file without a span (not listed, or broken) is taken to hold so much media, up to when
+                it was written.
+        """
+        if started_at_ns is None:
+            return [
+                StoredSegment(run, index, modified - guess_ns, modified, size)
+                for index, size, modified, _, _, _ in _ROW.iter_unpack(self._rows)
+            ]
+        return [
+            StoredSegment(run, index, started_at_ns + start, started_at_ns + end, size)
+            if start > _NO_MEDIA
+            else StoredSegment(run, index, modified - guess_ns, modified, size)
+            for index, size, modified, _, start, end in _ROW.iter_unpack(self._rows)
+        ]
+
+    def drop(self, indices: Iterable[int]) -> int:
+        """Forget segments, and give how many bytes those had that were known.
+
+        Args:
+            indices: Which.
+        """
+        gone_bytes = 0
+        for index in indices:
+            row, is_there = self._find(index)
+            if is_there:
+                begin = row * _ROW.size
+                gone_bytes += _ROW.unpack_from(self._rows, begin)[1]
+                del self._rows[begin : begin + _ROW.size]
+        return gone_bytes
 
     def complete_indices(self) -> set[int]:
         """Give the indices of the complete segments."""
-        return {row[0] for row in _ROW.iter_unpack(self._rows) if row[4] > _NO_MEDIA}
+        return {row[0] for row in self._complete_rows()}
 
     def __getitem__(self, index: int) -> SegmentFile:
         row, is_there = self._find(index)
@@ -113,6 +187,9 @@ class SegmentTable(MutableMapping[int, SegmentFile]):
 
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
+
+    def _complete_rows(self) -> Iterator[_Row]:
+        return (row for row in _ROW.iter_unpack(bytes(self._rows)) if row[4] > _NO_MEDIA)
 
     def _find(self, index: int) -> tuple[int, bool]:
         """Give the row of an index, or the one before which it belongs, and whether it is there."""
@@ -142,7 +219,7 @@ def _packed(segment: SegmentFile) -> bytes:
     )
 
 
-def _segment(row: tuple[int, ...]) -> SegmentFile:
+def _segment(row: _Row) -> SegmentFile:
     index, size, modified, inode, start, end = row
     stamp = FileStamp(size, modified, inode)
     if start <= _NO_MEDIA:

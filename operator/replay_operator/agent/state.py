@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from replay_operator.agent.segments import SegmentFile, SegmentTable
+from replay_operator.agent.segments import SegmentTable
 from replay_operator.api.agent import RunFile
 from replay_operator.domain.layout import RunPath
 from replay_operator.media.run_clock import WrittenClocks
@@ -60,23 +60,10 @@ class RunState:
     kept_index: KeptIndex | None = None
     written: WrittenClocks = field(default_factory=WrittenClocks)
 
-    def complete_segments(self) -> list[SegmentFile]:
-        """Give the complete segments in the order of their index."""
-        return self.segments.complete()
-
     @property
     def bytes(self) -> int:
         """The size of all its segment files."""
         return self.segments.bytes
-
-    def forget_segment(self, index: int) -> int:
-        """Drop a segment that is gone, and give how many bytes it had; 0 when it was not known.
-
-        Args:
-            index: Its number.
-        """
-        gone = self.segments.pop(index, None)
-        return gone.bytes if gone is not None else 0
 
     def is_live(self, now_seconds: float) -> bool:
         """Say whether the run may still be written.

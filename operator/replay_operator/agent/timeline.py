@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from replay_operator.agent.segments import SegmentFile
@@ -11,6 +12,8 @@ from replay_operator.domain.retention import StoredSegment
 from replay_operator.media import run_clock as clocks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEEDED = 2
+"""The arrival of a segment tells the clock together with the media of the next one."""
 
 
 def at(ns: int) -> datetime:
@@ -22,20 +25,21 @@ def at(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
-def run_clock(run: RunState, complete: list[SegmentFile]) -> tuple[int, Clock] | None:
+def run_clock(run: RunState, complete: Sequence[SegmentFile] | None = None) -> tuple[int, Clock] | None:
     """Give the capture time of PTS 3600 s in nanoseconds since 1970 and where it is from.
 
     None when nothing tells it.
 
     Args:
         run: The run.
-        complete: Its complete segments in the order of their index.
+        complete: Its first complete segments, when they are at hand.
     """
+    first = run.segments.complete(first=_NEEDED) if complete is None else complete[:_NEEDED]
     return clocks.run_clock(
         run.run_file.media_started_at_ns if run.run_file is not None else None,
         [
             clocks.Arrival(segment.index, segment.arrived_at_ns, segment.span.start_ns, segment.span.end_ns)
-            for segment in complete[:2]
+            for segment in first
             if segment.span is not None
         ],
         run.written,
@@ -46,22 +50,15 @@ def run_clock(run: RunState, complete: list[SegmentFile]) -> tuple[int, Clock] |
 def stored_segments(run: RunState) -> list[StoredSegment]:
     """Give every segment file of a run with its capture times, for retention.
 
-    A file without a span (not listed, or broken) is taken to hold what arrived just before its last write.
-
     Args:
         run: The run.
     """
-    clock = run_clock(run, run.complete_segments())
-    return [_stored(run, segment, clock[0] if clock else None) for segment in run.segments.files()]
-
-
-def _stored(run: RunState, segment: SegmentFile, started_at_ns: int | None) -> StoredSegment:
-    if segment.span is None or started_at_ns is None:
-        end = at(segment.arrived_at_ns)
-        start = end - timedelta(seconds=2 * _segment_seconds(run) + 1)
-    else:
-        start, end = at(started_at_ns + segment.span.start_ns), at(started_at_ns + segment.span.end_ns)
-    return StoredSegment(run=run.path.run, index=segment.index, start=start, end=end, bytes=segment.bytes)
+    clock = run_clock(run)
+    return run.segments.stored(
+        run.path.run,
+        started_at_ns=clock[0] if clock else None,
+        guess_ns=(2 * _segment_seconds(run) + 1) * clocks.NANOSECONDS_PER_SECOND,
+    )
 
 
 def _segment_seconds(run: RunState) -> int:

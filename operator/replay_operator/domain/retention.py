@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from replay_operator.api.agent import BufferPolicy, Pin, Policy
+from replay_operator.domain.egress import datetime_to_ns
 
 NEWEST_KEPT = 2
 """Segments at the end of a live run that never go, so that no wrong clock can empty a recording."""
@@ -18,14 +19,16 @@ NEWEST_KEPT = 2
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSegment:
-    """One segment file, with the capture times of its media."""
+class StoredSegment(NamedTuple):
+    """One segment file, with the capture times of its media in Unix nanoseconds.
+
+    A tuple of plain numbers: hundreds of thousands are made in each round.
+    """
 
     run: str
     index: int
-    start: datetime
-    end: datetime
+    start_ns: int
+    end_ns: int
     bytes: int
 
 
@@ -40,15 +43,16 @@ def removable_segments(
         live_runs: Names of the runs that are still written.
         now: Time of the decision.
     """
+    cutoff_ns = datetime_to_ns(window_cutoff(policy, now))
     forgotten = _to_forget(policy, segments)
-    segments = [s for s in segments if s not in forgotten]
-    cutoff = window_cutoff(policy, now)
-    if not forgotten and all(segment.end >= cutoff for segment in segments):
+    if forgotten:
+        segments = [s for s in segments if s not in forgotten]
+    elif all(segment.end_ns >= cutoff_ns for segment in segments):
         return []
     removable = sorted(forgotten, key=lambda s: (s.run, s.index))
     for run, stored in _by_run(segments).items():
         kept = _kept_positions(stored, policy.pins, is_live=run in live_runs)
-        removable += [s for position, s in enumerate(stored) if s.end < cutoff and position not in kept]
+        removable += [s for position, s in enumerate(stored) if s.end_ns < cutoff_ns and position not in kept]
     return removable
 
 
@@ -66,7 +70,7 @@ def spare_segments(
     for run, stored in _by_run(segments).items():
         kept = _kept_positions(stored, pins, is_live=run in live_runs)
         spare += [segment for position, segment in enumerate(stored) if position not in kept]
-    return sorted(spare, key=lambda s: (s.start, s.run, s.index))
+    return sorted(spare, key=lambda s: (s.start_ns, s.run, s.index))
 
 
 def beyond_byte_limit(
@@ -95,7 +99,8 @@ def _to_forget(policy: BufferPolicy, segments: Iterable[StoredSegment]) -> set[S
     """Privacy goes before everything: not even a pin or the newest segments of a live run are spared."""
     if policy.forget_before is None:
         return set()
-    return {segment for segment in segments if segment.start < policy.forget_before}
+    before_ns = datetime_to_ns(policy.forget_before)
+    return {segment for segment in segments if segment.start_ns < before_ns}
 
 
 def window_cutoff(policy: BufferPolicy, now: datetime) -> datetime:
@@ -185,10 +190,11 @@ def _kept_positions(stored: list[StoredSegment], pins: Iterable[Pin], *, is_live
 
 def _pinned_positions(stored: list[StoredSegment], pins: Iterable[Pin]) -> set[int]:
     """Find the positions that a pin touches, and their neighbours: clocks are only known to a frame or so."""
+    ranges = [(datetime_to_ns(pin.start), datetime_to_ns(pin.end)) for pin in pins]
     touched = {
         position
-        for pin in pins
+        for start_ns, end_ns in ranges
         for position, segment in enumerate(stored)
-        if segment.start <= pin.end and pin.start <= segment.end
+        if segment.start_ns <= end_ns and start_ns <= segment.end_ns
     }
     return {near for position in touched for near in (position - 1, position, position + 1)}
