@@ -11,7 +11,7 @@ SOURCES := operator/replay_operator tests benchmarks
 ##@ For everybody
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: setup bed ## Record a buffer and save a clip on a real control plane, print where the MP4 is
@@ -64,6 +64,10 @@ bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,10
 .PHONY: bench-agent
 bench-agent: setup ## What following segments costs the agent (BUFFERS=1000)
 	$(BIN)/python -m benchmarks.agent --buffers $(or $(BUFFERS),1000)
+
+.PHONY: bench-cleaning
+bench-cleaning: setup ## What deleting segments costs the agent (ROUNDS=9)
+	$(BIN)/python -m benchmarks.cleaning --rounds $(or $(ROUNDS),9)
 
 .PHONY: bench-capture
 bench-capture: setup ## What a clip costs, beside the usual way (ROUNDS=5, ONLY="one run")

@@ -232,6 +232,7 @@ class Bed:
         environment = {
             **_base_environment(),
             "REPLAY_AGENT_VOLUME": str(self._volume),
+            "REPLAY_AGENT_FREE_SPACE_FLOOR": "64Mi",  # the volume is a directory of this machine
             "REPLAY_AGENT_PORT": str(self._agent_port),
             "REPLAY_AGENT_TOKEN_DIRECTORY": str(self._directory / "token"),
         }

@@ -19,6 +19,9 @@ from tests.testbed.node import NodeStandIn
 T = TypeVar("T")
 POLL_SECONDS = 0.2
 
+SMALL_FLOOR = "64Mi"
+"""The volumes are directories of this machine: how full its disk is must not matter."""
+
 BASE = CHECKOUT / "manifests" / "base"
 ALICE: Rooms = {"standup": {"alice": ["SCREEN_SHARE", "SCREEN_SHARE_AUDIO", "CAMERA", "MICROPHONE"]}}
 
@@ -37,7 +40,8 @@ def changed_settings(
     by_name = {(found["kind"], found["metadata"]["name"]): found for found in objects}
     by_name["ConfigMap", "replay-operator-settings"]["data"] |= settings
     agent = by_name["Deployment", "replay-agent"]["spec"]["template"]["spec"]["containers"][0]
-    agent["env"] += [{"name": name, "value": value} for name, value in (agent_settings or {}).items()]
+    variables = {"REPLAY_AGENT_FREE_SPACE_FLOOR": SMALL_FLOOR} | dict(agent_settings or {})
+    agent["env"] += [{"name": name, "value": value} for name, value in variables.items()]
     return objects
 
 

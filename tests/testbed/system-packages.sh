@@ -8,10 +8,12 @@ for pair in ffmpeg:ffmpeg ffprobe:ffmpeg redis-server:redis-server openssl:opens
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 # Any of them will do. Where none can be had, the tests that play clips are skipped and say so.
-browser=()
-command -v chromium chromium-browser google-chrome >/dev/null || browser=(chromium)
+optional=()
+command -v chromium chromium-browser google-chrome >/dev/null || optional=(chromium)
+# The same: the tests on real file systems say what they miss.
+command -v mkfs.xfs >/dev/null || optional+=(xfsprogs)
 if [ ${#missing[@]} -eq 0 ]; then
-  [ ${#browser[@]} -gt 0 ] && apt-cache show "${browser[@]}" >/dev/null 2>&1 || exit 0
+  [ ${#optional[@]} -gt 0 ] && apt-cache show "${optional[@]}" >/dev/null 2>&1 || exit 0
 fi
 if [ ${#missing[@]} -gt 0 ]; then mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u); fi
 
@@ -24,11 +26,14 @@ if [ "$(id -u)" -ne 0 ]; then
   if sudo -n true 2>/dev/null; then as_root=(sudo -n); else as_root=(false); fi
 fi
 if command -v apt-get >/dev/null && [ "${as_root[*]:-}" != false ]; then
-  echo "setup: installing" "${missing[@]}" "${browser[@]}" "with apt-get (up to a minute)"
+  echo "setup: installing" "${missing[@]}" "${optional[@]}" "with apt-get (up to a minute)"
   "${as_root[@]}" apt-get update -qq
   if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
-  if [ ${#browser[@]} -gt 0 ]; then
-    install "${browser[@]}" || echo "setup: no ${browser[*]} to be had: clips are not played in a browser"
+  if [ ${#optional[@]} -gt 0 ]; then
+    # One by one: what cannot be had must not keep the other out.
+    for package in "${optional[@]}"; do
+      install "$package" || echo "setup: no $package to be had: the tests that need it are skipped and say so"
+    done
   fi
 elif [ ${#missing[@]} -gt 0 ]; then
   echo "setup: please install ${missing[*]} with your system's package manager, then try again" >&2

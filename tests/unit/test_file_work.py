@@ -10,7 +10,7 @@ from replay_operator.agent.file_work import AT_ONCE, FileWork
 
 async def test_five_operations_run_at_once_and_the_sixth_waits() -> None:
     files, lock, go_on = FileWork(), threading.Lock(), threading.Event()
-    full = threading.Semaphore(0)
+    loop, begun = asyncio.get_running_loop(), asyncio.Semaphore(0)
     running: list[int] = []
     most = 0
 
@@ -19,15 +19,16 @@ async def test_five_operations_run_at_once_and_the_sixth_waits() -> None:
         with lock:
             running.append(number)
             most = max(most, len(running))
-        full.release()
+        loop.call_soon_threadsafe(begun.release)
         assert go_on.wait(10)
         with lock:
             running.remove(number)
         return number
 
     asked = [asyncio.create_task(files.run(work, number)) for number in range(4 * AT_ONCE)]
-    for _ in range(AT_ONCE):
-        assert await asyncio.to_thread(full.acquire, timeout=10)
+    async with asyncio.timeout(10):
+        for _ in range(AT_ONCE):
+            await begun.acquire()
     with lock:
         assert len(running) == AT_ONCE
     go_on.set()
