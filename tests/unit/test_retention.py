@@ -20,6 +20,7 @@ from replay_operator.domain.retention import (
     orphans_since,
     removable_segments,
     spare_segments,
+    window_cutoff,
 )
 
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -252,19 +253,31 @@ def limited(max_bytes: int, **changes: Any) -> BufferPolicy:
 def test_a_buffer_larger_than_it_may_be_loses_its_oldest_inside_the_window() -> None:
     stored = run_of("a", start=0, lengths=[6] * 10)
 
-    assert [s.index for s in beyond_byte_limit(limited(188 * 7), stored, live_runs=())] == [0, 1, 2]
-    assert beyond_byte_limit(limited(188 * 10), stored, live_runs=()) == []
-    assert beyond_byte_limit(policy(), stored, live_runs=()) == []
+    def gone(rules: BufferPolicy) -> list[int]:
+        return [s.index for s in beyond_byte_limit(rules, stored, live_runs=(), now=after(60))]
+
+    assert gone(limited(188 * 7)) == [0, 1, 2]
+    assert gone(limited(188 * 10)) == []
+    assert gone(policy()) == []
 
 
-@given(policies, buffers(), live, st.integers(min_value=1, max_value=5000))
+def test_what_a_pin_holds_outside_the_window_does_not_count_against_the_limit() -> None:
+    stored = run_of("a", start=0, lengths=[6] * 100)
+    pinned = limited(188 * 15, pins=(pin(0, 400),))
+
+    assert beyond_byte_limit(pinned, stored, live_runs=(), now=after(600)) == []
+
+
+@given(policies, buffers(), live, st.integers(min_value=1, max_value=5000), instants)
 def test_the_byte_limit_spares_pins_and_the_newest_of_live_runs_and_takes_no_more_than_it_must(
-    rules: BufferPolicy, stored: list[StoredSegment], live_runs: set[str], max_bytes: int
+    rules: BufferPolicy, stored: list[StoredSegment], live_runs: set[str], max_bytes: int, now: float
 ) -> None:
     rules = rules.model_copy(update={"max_bytes": max_bytes})
-    gone = beyond_byte_limit(rules, stored, live_runs=live_runs)
-    spare = spare_segments(rules.pins, stored, live_runs=live_runs)
-    left = sum(s.bytes for s in stored) - sum(s.bytes for s in gone)
+    gone = beyond_byte_limit(rules, stored, live_runs=live_runs, now=after(now))
+    cutoff_ns = datetime_to_ns(window_cutoff(rules, after(now)))
+    inside = [s for s in stored if s.end_ns >= cutoff_ns]
+    spare = [s for s in spare_segments(rules.pins, stored, live_runs=live_runs) if s in inside]
+    left = sum(s.bytes for s in inside) - sum(s.bytes for s in gone)
 
     assert gone == spare[: len(gone)]
     assert left <= max_bytes or gone == spare

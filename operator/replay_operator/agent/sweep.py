@@ -96,10 +96,11 @@ class Sweeper:
         now_seconds = self._clock.monotonic()
         stored = [segment for run in runs.values() for segment in stored_segments(run)]
         live_runs = {name for name, run in runs.items() if run.is_live(now_seconds)}
-        gone = removable_segments(policy, stored, live_runs=live_runs, now=self._clock.now())
+        now = self._clock.now()
+        gone = removable_segments(policy, stored, live_runs=live_runs, now=now)
         await self._remover.remove(runs, gone, reason="window")
         left = set(stored).difference(gone) if gone else stored
-        beyond = beyond_byte_limit(policy, left, live_runs=live_runs)
+        beyond = beyond_byte_limit(policy, left, live_runs=live_runs, now=now)
         self._tell_too_large(policy, is_so=bool(beyond))
         await self._remover.remove(runs, beyond, reason="bytes")
         for run in list(runs.values()):

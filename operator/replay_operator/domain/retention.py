@@ -74,24 +74,31 @@ def spare_segments(
 
 
 def beyond_byte_limit(
-    policy: BufferPolicy, segments: Collection[StoredSegment], *, live_runs: Collection[str]
+    policy: BufferPolicy, segments: Collection[StoredSegment], *, live_runs: Collection[str], now: datetime
 ) -> list[StoredSegment]:
-    """Choose what goes of a buffer that is larger than it may be, oldest first.
+    """Choose what goes of a buffer whose window is larger than it may be, oldest first.
+
+    What a pin holds outside the window does not count: a capture that waits is no reason to lose the window.
 
     Args:
         policy: What to keep of the buffer.
         segments: Its segment files without those that go anyway, in any order.
         live_runs: Names of the runs that are still written.
+        now: Time of the decision.
     """
-    excess = sum(segment.bytes for segment in segments) - (policy.max_bytes or 0)
-    if policy.max_bytes is None or excess <= 0:
+    if policy.max_bytes is None:
+        return []
+    cutoff_ns = datetime_to_ns(window_cutoff(policy, now))
+    excess = sum(s.bytes for s in segments if s.end_ns >= cutoff_ns) - policy.max_bytes
+    if excess <= 0:
         return []
     gone: list[StoredSegment] = []
     for segment in spare_segments(policy.pins, segments, live_runs=live_runs):
         if excess <= 0:
             break
-        gone.append(segment)
-        excess -= segment.bytes
+        if segment.end_ns >= cutoff_ns:
+            gone.append(segment)
+            excess -= segment.bytes
     return gone
 
 
