@@ -23,6 +23,9 @@ from replay_operator.domain.retention import (
     removable_segments,
 )
 
+_TOLD_SECONDS = 600.0
+"""A buffer that goes on writing too much is named in the log so often."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -64,13 +67,14 @@ class Sweeper:
         self._guard = guard
         self._started_seconds = clock.monotonic()
         self._orphans: dict[str, float] = {}
-        self._too_large: set[str] = set()
+        self._too_large: dict[str, float] = {}
 
     async def sweep(self) -> None:
         """Delete once what may go now; nothing while the operator is silent or the first scan is not done."""
         if self._scanner.scanned_at is None or self._book.in_force is None:
             return
         for path in list(self._scanner.state.buffers):
+            await asyncio.sleep(0)  # others may ask in between: with thousands of buffers this takes a while
             async with self._guard:
                 if not self._may_delete():
                     return
@@ -101,7 +105,8 @@ class Sweeper:
         await self._remover.remove(runs, gone, reason="window")
         left = set(stored).difference(gone) if gone else stored
         beyond = beyond_byte_limit(policy, left, live_runs=live_runs, now=now)
-        self._tell_too_large(policy, is_so=bool(beyond))
+        if beyond:
+            self._tell_too_large(policy, now_seconds)
         await self._remover.remove(runs, beyond, reason="bytes")
         for run in list(runs.values()):
             if (
@@ -110,17 +115,17 @@ class Sweeper:
             ):
                 await self._remove_run(run)
 
-    def _tell_too_large(self, policy: BufferPolicy, *, is_so: bool) -> None:
-        if is_so and policy.path not in self._too_large:
-            self._too_large.add(policy.path)
+    def _tell_too_large(self, policy: BufferPolicy, now_seconds: float) -> None:
+        since = {path: told for path, told in self._too_large.items() if now_seconds - told < _TOLD_SECONDS}
+        if policy.path not in since:
+            since[policy.path] = now_seconds
             _logger.warning(
                 "%s has more than the %s bytes that its window may take, so its oldest segments go: it "
                 "writes far more than its encoding says",
                 policy.path,
                 policy.max_bytes,
             )
-        elif not is_so:
-            self._too_large.discard(policy.path)
+        self._too_large = since
 
     async def _sweep_orphans(self) -> None:
         policy = self._book.in_force
