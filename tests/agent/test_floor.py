@@ -105,6 +105,17 @@ async def test_a_pin_holds_against_the_floor_and_the_lack_is_told_loudly(
     assert (await rig.metrics())["replay_agent_oldest_pin_seconds"] == rig.clock.seconds
 
 
+async def test_what_lacks_only_to_the_margin_is_not_told(rig: Rig, disk: Disk) -> None:
+    await recorded(rig)
+    await rig.put_policy(buffer_policy(**LONG))
+    spare = sum(file.stat().st_size for file in rig.segments[:10])
+    disk.leave_free(FLOOR - spare)
+    await rig.agent.keep_floor()
+
+    assert rig.files() == [10, 11]
+    assert (await rig.metrics())['replay_agent_volume_bytes{what="missing"}'] == 0
+
+
 async def test_the_floor_holds_while_the_operator_is_silent(rig: Rig, disk: Disk) -> None:
     await recorded(rig)
     await rig.put_policy(buffer_policy(**LONG))

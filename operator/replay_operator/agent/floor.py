@@ -27,6 +27,7 @@ from replay_operator.domain.free_space import (
     FreeSpaceFloor,
     Space,
     bytes_to_free,
+    margin_bytes,
     seconds_to_full,
 )
 from replay_operator.domain.retention import StoredSegment
@@ -142,7 +143,10 @@ class FloorKeeper:
         now_seconds = self._clock.monotonic()
         self._freed = Freed(now_seconds, space.free_bytes, deleted_bytes)
         self._tell_trimmed(state, victims, now_seconds)
-        self._tell_missing(victims.missing_bytes)
+        # What lacks only to the margin is nobody's trouble.
+        self._tell_missing(
+            max(0, victims.missing_bytes - margin_bytes(self._floor.bytes_of(space.size_bytes)))
+        )
 
     def _buffers(self, state: VolumeState) -> Iterable[FloorBuffer]:
         now_seconds = self._clock.monotonic()

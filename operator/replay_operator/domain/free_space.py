@@ -95,7 +95,16 @@ def bytes_to_free(space: Space, *, floor_bytes: int, freed: Freed | None, now_se
         free = max(free, freed.free_before_bytes + freed.deleted_bytes)
     if free >= floor_bytes:
         return 0
-    return floor_bytes - free + floor_bytes * MARGIN_PERCENT // 100
+    return floor_bytes - free + margin_bytes(floor_bytes)
+
+
+def margin_bytes(floor_bytes: int) -> int:
+    """Give how much more than the floor a round frees.
+
+    Args:
+        floor_bytes: What has to stay free.
+    """
+    return floor_bytes * MARGIN_PERCENT // 100
 
 
 def seconds_to_full(samples: Sequence[FreeSample]) -> float | None:
