@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from replay_operator.agent.clock import AgentClock
@@ -17,7 +18,7 @@ from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.policy_book import PolicyBook
 from replay_operator.agent.removal import Remover
 from replay_operator.agent.scan import Scanner
-from replay_operator.agent.state import VolumeState
+from replay_operator.agent.state import RunState, VolumeState
 from replay_operator.agent.timeline import stored_segments
 from replay_operator.api.agent import VolumeSpace
 from replay_operator.domain.floor_victims import FloorBuffer, Victims, choose_victims
@@ -157,7 +158,7 @@ class FloorKeeper:
                 bytes=sum(run.bytes for run in held),
                 policy=self._book.policy_of(path),
                 live_runs={run.path.run for run in held if run.is_live(now_seconds)},
-                segments=lambda held=held: [found for run in held for found in stored_segments(run)],
+                segments=partial(_segments, held),
             )
 
     async def _remove(self, state: VolumeState, gone: Iterable[tuple[str, list[StoredSegment]]]) -> int:
@@ -166,16 +167,16 @@ class FloorKeeper:
         )
 
     def _tell_trimmed(self, state: VolumeState, victims: Victims, now_seconds: float) -> None:
-        for path, segments in victims.wanted.items():
-            if path not in state.trimmed_since:
-                state.trimmed_since[path] = self._clock.now()
-                _logger.warning(
-                    "the buffer volume has less free space than its floor: the oldest segments of %s go "
-                    "though they are inside its window, %d of them now; enlarge the volume",
-                    path,
-                    len(segments),
-                )
-            self._trimmed_seconds[path] = now_seconds
+        new = [path for path in victims.wanted if path not in state.trimmed_since]
+        if new:
+            _logger.warning(
+                "the buffer volume has less free space than its floor: the oldest segments of %d more "
+                "buffers go though they are inside their windows, such as those of %s; enlarge the volume",
+                len(new),
+                new[0],
+            )
+        state.trimmed_since.update(dict.fromkeys(new, self._clock.now()))
+        self._trimmed_seconds.update(dict.fromkeys(victims.wanted, now_seconds))
 
     def _end_episodes(self, now_seconds: float) -> None:
         for path, last_seconds in list(self._trimmed_seconds.items()):
@@ -192,6 +193,10 @@ class FloorKeeper:
                 missing_bytes,
             )
         self._missing_bytes = missing_bytes
+
+
+def _segments(runs: Iterable[RunState]) -> list[StoredSegment]:
+    return [segment for run in runs for segment in stored_segments(run)]
 
 
 def _space(root: Path) -> Space:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.metrics import AgentMetrics
@@ -44,7 +44,7 @@ class Remover:
             of_run.setdefault(segment.run, []).append(segment.index)
         return sum([await self.remove_from(runs[name], of_run[name], reason=reason) for name in of_run])
 
-    async def remove_from(self, run: RunState, indices: Collection[int], *, reason: str) -> int:
+    async def remove_from(self, run: RunState, indices: Sequence[int], *, reason: str) -> int:
         """Delete segments of one run, and give how many bytes went.
 
         Args:
