@@ -76,7 +76,7 @@ class Reading:
     stamps: Stamps
     highest_index: int
     ended: bool
-    found: tuple[SegmentFile, ...]
+    found: SegmentTable
     lost: frozenset[int]
     unsettled: frozenset[int]
     kept_index: KeptIndex
@@ -178,7 +178,7 @@ def _look(
     directory = volume.directory(path)
     highest = playlists.highest_index
     index = find_index(volume, path) if known.kept_index is None else FoundIndex({}, known.kept_index)
-    found: dict[int, SegmentFile] = {}
+    found = SegmentTable()
     new: list[IndexRecord] = []
     unsettled: set[int] = set()
     for number in sorted(indices):
@@ -195,7 +195,7 @@ def _look(
         stamps=playlists.stamps,
         highest_index=highest,
         ended=playlists.ended,
-        found=tuple(found.values()),
+        found=found,
         lost=frozenset(),
         unsettled=frozenset(unsettled),
         kept_index=keep_index(volume, path, index.kept, new, live=known.segments.keys() | found.keys()),

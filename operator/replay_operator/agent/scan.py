@@ -224,9 +224,8 @@ def _apply(run: RunState, reading: Reading) -> None:
     run.unsettled = reading.unsettled
     run.kept_index = reading.kept_index
     run.written = reading.written or run.written
-    run.segments.update((segment.index, segment) for segment in reading.found)
-    for index in reading.lost:
-        run.segments.pop(index, None)
+    run.segments.update(reading.found)
+    run.segments.drop(reading.lost)
 
 
 def _parse_highest_indices(content: bytes) -> dict[str, int]:

@@ -141,11 +141,10 @@ class Volume:
             OSError: The directory cannot be read.
         """
         try:
-            with open_below(self.root, *_parts(path)) as directory:
-                names = names_in(directory)
+            with open_below(self.root, *_parts(path)) as directory, os.scandir(directory) as entries:
+                return {index for entry in entries if (index := segment_index(entry.name)) is not None}
         except FileNotFoundError:
             return set()
-        return {index for name in names if (index := segment_index(name)) is not None}
 
     def remove_segments(self, path: RunPath, indices: Sequence[int]) -> Removal:
         """Delete segments of a run; one that is already missing counts as gone.
