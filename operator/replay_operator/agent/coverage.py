@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from replay_operator.agent.clock_shift import clock_shift_milliseconds
-from replay_operator.agent.segments import SegmentFile
 from replay_operator.agent.state import RunState, Stamps, VolumeState
 from replay_operator.agent.timeline import at, run_clock
 from replay_operator.api.agent import BufferCoverage, Coverage, PolicyAck, RunCoverage, RunFile, VolumeSpace
@@ -30,7 +29,7 @@ class _Sign:
     run: RunState
     run_file: RunFile | None
     stamps: Stamps | None
-    newest: SegmentFile | None
+    newest: bytes
     segments: int
     ended: bool
 

@@ -63,7 +63,7 @@ class RunState:
     @property
     def bytes(self) -> int:
         """The size of all its segment files."""
-        return self.segments.bytes
+        return self.segments.size_bytes
 
     def is_live(self, now_seconds: float) -> bool:
         """Say whether the run may still be written.
