@@ -34,6 +34,11 @@ def test_a_floor_is_a_share_or_bytes(text: str, of_a_volume_of_100_gib: int) -> 
     assert parse_floor(text).bytes_of(100 * GIB) == of_a_volume_of_100_gib
 
 
+def test_a_share_of_a_very_large_volume_is_no_more_than_ten_gib_and_bytes_are_what_they_are() -> None:
+    assert parse_floor("5%").bytes_of(100_000 * GIB) == 10 * GIB
+    assert parse_floor("50Gi").bytes_of(100_000 * GIB) == 50 * GIB
+
+
 @pytest.mark.parametrize("text", ["", "5 %", "-1", "lots", "51%", "5m", "1e3", "5%%"])
 def test_what_is_no_amount_of_free_space_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(ValueError, match="use "):

@@ -10,6 +10,10 @@ from statistics import StatisticsError, linear_regression
 MARGIN_PERCENT = 10
 """A round frees so much more than the floor asks for, so that not every arriving segment causes a round."""
 
+LARGEST_SHARE_BYTES = 10 * 2**30
+"""A share is never more than this: seconds of writing fit into it on any volume, and a directory of a large
+disk that others fill (local-path, an NFS export) must not lose its windows to them sooner than it has to."""
+
 SETTLE_SECONDS = 5.0
 """So long what was deleted counts as free, seen or not: XFS and ZFS give space back a little later, and a
 segment that a capture reads right now only when it is closed. Else each look would delete once more."""
@@ -40,7 +44,9 @@ class FreeSpaceFloor:
         Args:
             size_bytes: Its size.
         """
-        return int(size_bytes * self.number / 100 if self.is_percent else self.number)
+        if not self.is_percent:
+            return int(self.number)
+        return min(int(size_bytes * self.number / 100), LARGEST_SHARE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
