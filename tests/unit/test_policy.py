@@ -103,10 +103,10 @@ def test_the_same_objects_in_another_order_give_the_same_policy() -> None:
     assert policy(one, two, captures=(pin, other)) == policy(two, one, captures=(other, pin))
 
 
-def test_a_buffer_may_take_twice_what_its_encoding_says() -> None:
+def test_a_buffer_may_take_twice_what_its_encoding_and_the_container_come_to() -> None:
     (line,) = policy(buffer(windowSeconds=480, encoding={"preset": "H264_1080P_60"})).buffers
-    # 6128 kbit/s for 480 s and 120 s of slack, twice.
-    assert line.max_bytes == 2 * 600 * 766_000
+    # 6128 kbit/s and 192 kbit/s of MPEG-TS, for 480 s and 120 s of slack, twice.
+    assert line.max_bytes == 2 * 600 * (766_000 + 24_000)
 
 
 def test_captures_that_may_still_write_are_named_and_finished_ones_are_not() -> None:

@@ -19,6 +19,10 @@ from replay_operator.domain.status_contract import RECORDING, BufferState
 BYTES_FACTOR = 2
 """A buffer may take so many times what its encoding says. Encoders overshoot for a scene, not for longer."""
 
+MUX_BYTES_PER_SECOND = 24_000
+"""What MPEG-TS may add to any encoding, where it counts only when pictures are tiny: a padded packet of 188
+bytes for each of 47 frames of sound and 60 pictures a second, and 20 packets of tables."""
+
 FORGET_ANNOTATION = f"{GROUP}/forget-before"
 
 
@@ -115,4 +119,4 @@ def _line(
 
 def _max_bytes(buffer: ReplayBuffer) -> int:
     seconds = buffer.spec.window_seconds + DEFAULT_SLACK_SECONDS
-    return BYTES_FACTOR * seconds * bytes_per_second(buffer.spec.encoding)
+    return BYTES_FACTOR * seconds * (bytes_per_second(buffer.spec.encoding) + MUX_BYTES_PER_SECOND)
