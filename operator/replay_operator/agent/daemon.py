@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from replay_operator import __version__
 from replay_operator.agent.clips import ClipArchive
 from replay_operator.agent.clock import AgentClock
 from replay_operator.agent.coverage import CoverageBook
@@ -22,8 +23,10 @@ from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.sweep import Sweeper
 from replay_operator.agent.tokens import TokenFiles
 from replay_operator.agent.volume import Volume
+from replay_operator.agent.volume_facts import volume_facts
 from replay_operator.agent.write_probe import FULL, WriteProbe
 from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, RunFile
+from replay_operator.api.volume_facts import AgentFacts
 from replay_operator.domain.free_space import parse_floor
 from replay_operator.domain.layout import RunPath
 
@@ -41,6 +44,7 @@ class Agent:
             clock: Tells the time.
             probe: Looks into a segment.
         """
+        self._settings = settings
         self._clock = clock
         self._files = FileWork()
         self._guard = asyncio.Lock()
@@ -222,6 +226,22 @@ class Agent:
             policy=self.ack,
             since=since,
             space=self._floor.report(),
+        )
+
+    async def facts(self) -> AgentFacts:
+        """Tell of this agent and of the volumes that it mounts; nothing is changed on them."""
+        buffer, archive = await asyncio.gather(
+            self._files.run(volume_facts, self._settings.volume),
+            self._files.run(volume_facts, self._settings.archive),
+        )
+        not_ready = await self.why_not_ready()
+        return AgentFacts(
+            version=__version__,
+            # Read last: who compares clocks counts from the moment of the answer.
+            clock=self._clock.now(),
+            not_ready=not_ready,
+            buffer=buffer,
+            archive=archive,
         )
 
     async def why_not_ready(self) -> str | None:

@@ -38,6 +38,7 @@ def make_app(agent: Agent) -> web.Application:
             web.put("/v1/runs/{namespace}/{uid}/{run}", _put_run),
             web.post("/v1/clips/delete", _delete_clip),
             web.get("/v1/coverage", _get_coverage),
+            web.get("/v1/volume", _get_volume),
             web.get("/metrics", _get_metrics),
             web.get("/healthz", _get_health),
             web.get("/readyz", _get_readiness),
@@ -111,6 +112,10 @@ async def _get_coverage(request: web.Request) -> web.Response:
     return web.Response(
         text=coverage.model_dump_json(by_alias=True, exclude_none=True), content_type="application/json"
     )
+
+
+async def _get_volume(request: web.Request) -> web.Response:
+    return web.json_response((await request.app[_AGENT].facts()).to_wire())
 
 
 async def _get_metrics(request: web.Request) -> web.Response:

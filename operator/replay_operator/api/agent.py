@@ -5,6 +5,7 @@
 `POST /v1/clips/delete`  body ClipDeletion; 200 when the clip is gone, 409 when it is not this capture's.
 `GET /v1/coverage[?since=<mark>]`  answer Coverage, for all buffers at once; with the mark of an earlier
 answer only what has changed since, unless the agent does not know that mark any more.
+`GET /v1/volume`  answer AgentFacts (`api/volume_facts.py`): how its volumes are mounted and filled.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, Refused, RunFile
 from replay_operator.api.model import ApiModel
+from replay_operator.api.volume_facts import AgentFacts
 from replay_operator.domain.layout import RunPath
 
 REQUEST_TIMEOUT = timedelta(seconds=5)
@@ -67,6 +68,10 @@ class AgentClient:
         """
         query = {"since": since} if since else {}
         return _read(Coverage, await self._call("GET", "/v1/coverage", query=query))
+
+    async def facts(self) -> AgentFacts:
+        """Ask how the agent is, and how its volumes are mounted and filled."""
+        return _read(AgentFacts, await self._call("GET", "/v1/volume"))
 
     async def _call(
         self,
