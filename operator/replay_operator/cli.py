@@ -47,6 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         "agent": ("run the agent of a buffer volume", _agent),
         "capture": ("cut one clip (see `capture --help`)", _capture),
         "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
+        "doctor": ("check a live install against the production checklist", _doctor),
         "crds": ("write or check the resource definitions", _crds),
         "benchmark-volume": ("measure what a mounted volume can take in writes", _benchmark_volume),
         "plan": ("say what a number of users needs: workers, CPU, memory, storage", _plan),
@@ -117,6 +118,12 @@ def _capture_room(arguments: Sequence[str]) -> int:
     from replay_operator.cli_room import main as capture_room  # noqa: PLC0415 - only this process needs it
 
     return capture_room(arguments)
+
+
+def _doctor(arguments: Sequence[str]) -> int:
+    from replay_operator.cli_doctor import main as doctor  # noqa: PLC0415 - only this process needs it
+
+    return doctor(arguments)
 
 
 def _crds(arguments: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ import pytest
 from replay_operator import __version__
 from replay_operator.cli import EXIT_CONFIGURATION, run
 
-COMMANDS = ("run", "agent", "capture", "capture-room", "crds", "benchmark-volume", "plan")
+COMMANDS = ("run", "agent", "capture", "capture-room", "crds", "benchmark-volume", "plan", "doctor")
 
 
 @pytest.fixture(autouse=True)

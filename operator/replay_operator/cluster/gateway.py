@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ class Conflict(ClusterError):
 
 class Forbidden(ClusterError):
     """The Role lacks a verb, or admission refused the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the API server says of itself. `date` is the text of the header `Date`."""
+
+    body: Json
+    date: str
 
 
 class KubernetesGateway:
@@ -117,6 +126,12 @@ class KubernetesGateway:
     async def exists(self, type_: ResourceType, namespace: str) -> bool:
         """Tell whether the API server serves a type (its definition is installed)."""
         return await self._request("GET", type_.path(namespace), query={"limit": "1"}) is not None
+
+    async def document(self, path: str) -> Document | None:
+        """Read what is no object, such as /version or a schema; None when there is none."""
+        status, headers, text = await self._send("GET", path)
+        body = _answer("GET", path, status, text)
+        return None if body is None else Document(body, headers.get("Date", ""))
 
     async def create(self, type_: ResourceType, namespace: str, body: Json) -> Json:
         """Create an object.
@@ -237,6 +252,18 @@ class KubernetesGateway:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> Json | None:
+        status, _, text = await self._send(method, path, query=query, body=body, content_type=content_type)
+        return _answer(method, path, status, text)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, Mapping[str, str], bytes]:
         method, url, headers, data, form = await self._client.param_serialize(
             method,
             path,
@@ -258,7 +285,7 @@ class KubernetesGateway:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = type(error).__name__
             raise ClusterUnreachable(0, f"{method} {path}: the API server did not answer ({what})") from error
-        return _answer(method, path, response.status, text)
+        return response.status, response.headers, text
 
 
 def _answer(method: str, path: str, code: int, text: bytes) -> Json | None:

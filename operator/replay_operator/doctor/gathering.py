@@ -1,0 +1,224 @@
+"""Gathers all facts about an install at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+from pydantic import ValidationError
+
+from replay_operator import __version__
+from replay_operator.api.volume_facts import AgentFacts
+from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.doctor.clock_samples import WATCH_SECONDS, watch_clock
+from replay_operator.doctor.cluster import AGENT_PODS, OPERATOR_PODS, ClusterProbes, by_name
+from replay_operator.doctor.network import NetworkProbes, now
+from replay_operator.doctor.settings import (
+    NAMESPACE,
+    choices_of,
+    config_maps_of,
+    declared_variables,
+    given_settings,
+    read_settings,
+)
+from replay_operator.doctor.sight import PROBE_SECONDS, see
+from replay_operator.domain.checks.clocks import HERE, LAPTOP, ClockBounds
+from replay_operator.domain.checks.facts import Facts, LiveKitFacts, Seen, SettingsFacts, WorkerAnswer
+from replay_operator.domain.checks.objects import (
+    PodFacts,
+    SecretUse,
+    pod_facts,
+    secret_uses,
+    working_container,
+)
+from replay_operator.domain.checks.verdict import Unseen
+from replay_operator.settings import LiveKitSettings, OperatorSettings
+
+CONFIG_MAP = "replay-operator-settings"
+IMAGE = "REPLAY_CAPTURE_IMAGE"
+
+ASKED_WORKERS = 16
+"""Whose clocks are compared: one worker's node is as likely to be off as another's."""
+
+OUTSIDE = Unseen(
+    "only a process inside the cluster, with the operator's settings, reaches it",
+    "kubectl exec deploy/replay-operator -- replay-operator doctor",
+)
+
+Json = dict[str, Any]
+Bodies = Seen[tuple[Json, ...]]
+Clock = Seen[ClockBounds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the network said."""
+
+    livekit: Seen[LiveKitFacts] = OUTSIDE
+    answers: Seen[Mapping[str, WorkerAnswer | None]] = OUTSIDE
+    agent: Seen[AgentFacts] = OUTSIDE
+    clocks: tuple[tuple[str, Clock], ...] = ()
+
+
+async def gather_facts(gateway: KubernetesGateway, namespace: str, environment: Mapping[str, str]) -> Facts:
+    """Look at everything; what cannot be seen is a fact as well.
+
+    Args:
+        gateway: The Kubernetes API, with the rights of who asks.
+        namespace: Of the install.
+        environment: Variables of this process. With those of the operator's pod, LiveKit, the workers and the
+            agent are asked as well.
+    """
+    cluster = ClusterProbes(gateway, namespace)
+    operators, agents = await asyncio.gather(cluster.pods(OPERATOR_PODS), cluster.pods(AGENT_PODS))
+    running = environment if IMAGE in environment else None
+    told, settings = await _settings(cluster, operators, running)
+    # Where the settings cannot be had, the names of manifests/base are the best guess.
+    names = settings or given_settings({NAMESPACE: namespace, IMAGE: "unknown"})
+    workers = await cluster.pods(names.fleet_selector)
+    bodies = tuple(
+        body for found in (operators, agents, workers) if not isinstance(found, Unseen) for body in found
+    )
+    uses = tuple(use for body in bodies for use in secret_uses(body))
+    objects, heard, keys, server_clock = await asyncio.gather(
+        _objects(cluster, names),
+        _heard(environment, running, names, _pods(workers)),
+        by_name((use.secret for use in uses), cluster.secret_keys),
+        _watch("the API server", cluster.date),
+    )
+    own_clock = ClockBounds(HERE if running else LAPTOP, 0.0, 0.0)
+    clocks = (("here", own_clock), ("the API server", server_clock), *heard.clocks)
+    return Facts(
+        version=__version__,
+        namespace=namespace,
+        now=now() + (timedelta() if running else _ahead(server_clock)),
+        settings=told,
+        choices=choices_of(settings) if settings else _no_choices(told),
+        operator_pods=_pods(operators),
+        agent_pods=_pods(agents),
+        workers=_pods(workers),
+        livekit=heard.livekit,
+        answers=heard.answers,
+        agent=heard.agent,
+        secret_uses=_uses((operators, agents, workers), uses),
+        secret_keys=keys,
+        clocks=tuple(clock for _, clock in clocks if not isinstance(clock, Unseen)),
+        clocks_unseen={name: clock.why for name, clock in clocks if isinstance(clock, Unseen)},
+        **objects,
+    )
+
+
+async def _settings(
+    cluster: ClusterProbes, operators: Bodies, running: Mapping[str, str] | None
+) -> tuple[Seen[SettingsFacts], OperatorSettings | None]:
+    """Read what the operator gets at its next start, or else what this pod has got."""
+    pods = [] if isinstance(operators, Unseen) else list(operators)
+    pods.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+    container = working_container(pods[-1]["spec"]) if pods else {}
+    names = config_maps_of(container) or (() if pods else (CONFIG_MAP,))
+    maps = await by_name(names, cluster.config_map)
+    hidden = [data for data in maps.values() if isinstance(data, Unseen)]
+    missing = [name for name, data in maps.items() if data is None]
+    if not hidden and not missing:
+        variables = declared_variables(container, maps.values(), cluster.namespace)
+        return read_settings(variables, f"ConfigMap {', '.join(maps)} and the pod", running)
+    if missing and running is None:
+        return SettingsFacts(f"ConfigMap {missing[0]}", "it does not exist"), None
+    if running is not None:
+        return read_settings(running, "this pod's environment", None)
+    return hidden[0], None
+
+
+def _no_choices(told: Seen[SettingsFacts]) -> Unseen:
+    if isinstance(told, Unseen):
+        return told
+    return Unseen("the settings are not valid", "mend settings first")
+
+
+async def _objects(cluster: ClusterProbes, names: OperatorSettings) -> dict[str, Any]:
+    probes: dict[str, Awaitable[Any]] = {
+        "definitions": cluster.definitions(),
+        "buffer_claim": cluster.claim(names.buffer_claim),
+        "archive_claim": cluster.claim(names.archive_claim),
+        "autoscaler": cluster.autoscaler(names.fleet),
+        "budgets": cluster.budgets(),
+        "lease": cluster.lease(names.lease),
+        "scraping": cluster.scraping(),
+    }
+    return dict(zip(probes, await asyncio.gather(*probes.values()), strict=True))
+
+
+async def _heard(
+    environment: Mapping[str, str],
+    running: Mapping[str, str] | None,
+    names: OperatorSettings,
+    workers: Seen[tuple[PodFacts, ...]],
+) -> _Heard:
+    if running is None:
+        return _Heard()
+    try:
+        livekit = LiveKitSettings.model_validate(_livekit_values(environment))
+    except ValidationError as error:
+        lacks = ", ".join(
+            f"LIVEKIT_{detail['loc'][0]}".upper() for detail in error.errors(include_input=False)
+        )
+        return _Heard(livekit=Unseen(f"{lacks} missing or not valid", "run this in the operator's pod"))
+    async with aiohttp.ClientSession() as session:
+        return await _ask(NetworkProbes(session, livekit, names), workers)
+
+
+def _livekit_values(environment: Mapping[str, str]) -> dict[str, str]:
+    prefix = "LIVEKIT_"
+    return {
+        name: environment[f"{prefix}{name}".upper()]
+        for name in LiveKitSettings.model_fields
+        if f"{prefix}{name}".upper() in environment
+    }
+
+
+async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]]) -> _Heard:
+    pods = () if isinstance(workers, Unseen) else workers
+    asked = [pod for pod in pods if pod.ready and pod.ip and not pod.terminating][:ASKED_WORKERS]
+    livekit, agent, answers, livekit_clock, *worker_clocks = await asyncio.gather(
+        see("LiveKit", network.ask_livekit()),
+        see("the agent", network.ask_agent()),
+        see("the workers", network.ask_workers(pods)),
+        _watch("LiveKit", network.livekit_date),
+        *(_watch(f"worker {pod.name}", _date_of(network, pod)) for pod in asked),
+    )
+    names = ("LiveKit", *(f"worker {pod.name}" for pod in asked))
+    clocks: list[tuple[str, Clock]] = list(zip(names, (livekit_clock, *worker_clocks), strict=True))
+    clocks.append(("the agent", agent if isinstance(agent, Unseen) else agent[1]))
+    return _Heard(
+        livekit=livekit,
+        answers=workers if isinstance(workers, Unseen) else answers,
+        agent=agent if isinstance(agent, Unseen) else agent[0],
+        clocks=tuple(clocks),
+    )
+
+
+def _date_of(network: NetworkProbes, pod: PodFacts) -> Callable[[], Awaitable[str]]:
+    return lambda: network.worker_date(pod)
+
+
+async def _watch(name: str, ask: Callable[[], Awaitable[str]]) -> Clock:
+    return await see(f"the clock of {name}", watch_clock(name, ask), seconds=WATCH_SECONDS + PROBE_SECONDS)
+
+
+def _ahead(clock: Clock) -> timedelta:
+    if isinstance(clock, Unseen):
+        return timedelta()
+    return timedelta(seconds=(clock.low_seconds + clock.high_seconds) / 2)
+
+
+def _pods(bodies: Bodies) -> Seen[tuple[PodFacts, ...]]:
+    return bodies if isinstance(bodies, Unseen) else tuple(map(pod_facts, bodies))
+
+
+def _uses(bodies: tuple[Bodies, ...], uses: tuple[SecretUse, ...]) -> Seen[tuple[SecretUse, ...]]:
+    hidden = [found for found in bodies if isinstance(found, Unseen)]
+    return hidden[0] if hidden and not uses else uses

@@ -1,0 +1,119 @@
+"""What the checks judge: facts about one install, each of which may have been out of sight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from replay_operator.api.volume_facts import AgentFacts
+from replay_operator.domain.checks.clocks import ClockBounds
+from replay_operator.domain.checks.objects import (
+    AutoscalerFacts,
+    BudgetFacts,
+    ClaimFacts,
+    PodFacts,
+    SecretUse,
+)
+from replay_operator.domain.checks.verdict import Unseen
+from replay_operator.domain.leadership import LeaseRecord
+
+T = TypeVar("T")
+Seen = T | Unseen
+
+NOT_ASKED = Unseen("nobody asked", "report this: a probe is missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the settings of the install decide, as far as a check needs it (docs/operations.md)."""
+
+    buffer_claim: str
+    buffer_access_mode: str
+    archive_claim: str
+    archive_access_mode: str
+    buffer_root: str
+    segment_seconds: int
+    fleet: str
+    fleet_selector: str
+    buffers_per_worker: int
+    fleet_min: int
+    fleet_max: int
+    max_buffers: int | None
+    capture_image: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFacts:
+    """The variables that were given, and how reading them went.
+
+    Attributes:
+        source: Where they are from.
+        error: Why they cannot be read; empty when they can.
+        unknown: Names that begin like a setting and are none, each with the one that it may have meant.
+        changed: Names whose value is another one now than the running operator has.
+    """
+
+    source: str
+    error: str = ""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitFacts:
+    """What LiveKit said to the key: an empty text is a yes, else why not."""
+
+    url: str
+    rooms_error: str
+    egress_error: str
+    active_egresses: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAnswer:
+    """What a worker said on its health port.
+
+    Attributes:
+        kinds: Kind of request, such as TrackComposite, by egress id.
+        available_cores: CPU that is left, in cores.
+    """
+
+    kinds: Mapping[str, str]
+    available_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scraping:
+    """Who collects metrics: monitors of the Prometheus operator in the namespace, by their selectors."""
+
+    monitors: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was gathered at about one moment. None is a fact too: it does not exist."""
+
+    version: str
+    namespace: str
+    now: datetime
+    settings: Seen[SettingsFacts] = NOT_ASKED
+    choices: Seen[Choices] = NOT_ASKED
+    livekit: Seen[LiveKitFacts] = NOT_ASKED
+    definitions: Seen[tuple[str, ...]] = NOT_ASKED
+    operator_pods: Seen[tuple[PodFacts, ...]] = NOT_ASKED
+    agent_pods: Seen[tuple[PodFacts, ...]] = NOT_ASKED
+    workers: Seen[tuple[PodFacts, ...]] = NOT_ASKED
+    answers: Seen[Mapping[str, WorkerAnswer | None]] = NOT_ASKED
+    agent: Seen[AgentFacts] = NOT_ASKED
+    buffer_claim: Seen[ClaimFacts | None] = NOT_ASKED
+    archive_claim: Seen[ClaimFacts | None] = NOT_ASKED
+    autoscaler: Seen[AutoscalerFacts | None] = NOT_ASKED
+    budgets: Seen[tuple[BudgetFacts, ...]] = NOT_ASKED
+    lease: Seen[LeaseRecord | None] = NOT_ASKED
+    secret_uses: Seen[tuple[SecretUse, ...]] = NOT_ASKED
+    secret_keys: Mapping[str, Seen[frozenset[str] | None]] = field(default_factory=dict)
+    scraping: Seen[Scraping] = NOT_ASKED
+    clocks: tuple[ClockBounds, ...] = ()
+    clocks_unseen: Mapping[str, str] = field(default_factory=dict)

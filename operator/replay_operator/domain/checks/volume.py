@@ -1,0 +1,181 @@
+"""Checks of the volumes as the agent sees them: rights, mount options, space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replay_operator.api.volume_facts import VolumeFacts
+from replay_operator.domain.checks.facts import Facts
+from replay_operator.domain.checks.objects import PodFacts
+from replay_operator.domain.checks.verdict import Unseen, Verdict, failed, not_seen, passed, together, warned
+
+LOCAL_FILE_SYSTEMS = ("xfs", "ext4", "zfs", "btrfs", "f2fs", "ext3")
+NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "ceph", "fuse.ceph", "lustre", "gpfs")
+NFS_TRANSFER_BYTES = 1024 * 1024
+"""rsize and wsize of the published mount options: a segment of 10 s at 6 Mbit/s is eight such calls."""
+
+LITTLE_SHARE = 0.15
+VERY_LITTLE_SHARE = 0.05
+"""Of a volume's bytes or i-nodes. A file system is slow long before it is full."""
+
+_SETGID = 0o2000
+_GIB = 1024**3
+
+
+def _buffer(facts: Facts) -> VolumeFacts | Verdict:
+    if isinstance(facts.agent, Unseen):
+        return not_seen(facts.agent)
+    if facts.agent.buffer is None:
+        return failed("the agent cannot read the buffer volume", "look into its log and at the claim")
+    return facts.agent.buffer
+
+
+def check_writable(facts: Facts) -> Verdict:
+    """The agent may write to the buffer volume, and the workers are in the group that may."""
+    volume = _buffer(facts)
+    if isinstance(volume, Verdict):
+        return volume
+    verdicts = [*_rights(volume), *_archive_rights(facts), *_group(facts, volume)]
+    owner = f"{volume.owner_uid}:{volume.owner_gid}, mode {volume.mode}"
+    return together(verdicts, f"root of {volume.path} is of {owner}; the workers share its group")
+
+
+def _rights(volume: VolumeFacts) -> Iterator[Verdict]:
+    owner = f"its root is of {volume.owner_uid}:{volume.owner_gid}, mode {volume.mode}"
+    if "ro" in volume.options:
+        yield failed(
+            f"{volume.path} is mounted read-only", "mount it rw; a file system turns ro after errors"
+        )
+    elif not volume.writable:
+        yield failed(
+            f"the agent may not write to {volume.path}: {owner}",
+            "fsGroup: 0 in the pods; over NFS export a directory that group 0 may write, no root_squash into "
+            "another group",
+        )
+
+
+def _archive_rights(facts: Facts) -> Iterator[Verdict]:
+    if isinstance(facts.agent, Unseen):
+        return
+    if facts.agent.archive is None:
+        yield failed("the agent cannot read the archive volume", "look into its log and at the claim")
+    else:
+        yield from _rights(facts.agent.archive)
+
+
+def _group(facts: Facts, volume: VolumeFacts) -> Iterator[Verdict]:
+    """Run directories have mode 2775 and the group of the root, if that is setgid: workers must be in it."""
+    agents = () if isinstance(facts.agent_pods, Unseen) else facts.agent_pods
+    group = volume.owner_gid if int(volume.mode, 8) & _SETGID else next(map(_primary, agents), 0)
+    for pod in () if isinstance(facts.workers, Unseen) else facts.workers:
+        groups = {_primary(pod), *pod.groups}
+        if not pod.terminating and group not in groups:
+            yield failed(
+                f"workers are in group {', '.join(map(str, sorted(groups)))}, directories of runs belong to "
+                f"group {group}",
+                "give agent and workers one group: runAsGroup and fsGroup as in manifests/base/fleet.yaml",
+            )
+            return
+
+
+def _primary(pod: PodFacts) -> int:
+    """Give the group that a pod's files get. Where the manifest is silent the image decides: 0 in both."""
+    return pod.run_as_group or 0
+
+
+def check_mount_options(facts: Facts) -> Verdict:
+    """The options fit many small writes by several hosts: noatime, and NFS hard, 4.1 and in large calls."""
+    volume = _buffer(facts)
+    if isinstance(volume, Verdict):
+        return volume
+    return together(_options(volume), ",".join(volume.options))
+
+
+def _options(volume: VolumeFacts) -> Iterator[Verdict]:
+    options = dict(option.partition("=")[::2] for option in volume.options)
+    mend = "mountOptions of the StorageClass or PersistentVolume; then start the pods again"
+    if "noatime" not in options:
+        yield warned(
+            f"{volume.path} is mounted without noatime: reading a segment writes to the disk",
+            f"noatime in {mend}",
+        )
+    if volume.file_system in ("nfs", "nfs4"):
+        yield from _nfs(options, mend)
+
+
+def _nfs(options: dict[str, str], mend: str) -> Iterator[Verdict]:
+    if "soft" in options or "softerr" in options:
+        yield failed("NFS is mounted soft: a slow server becomes a lost segment", f"hard in {mend}")
+    version = options.get("vers", "")
+    if not version.startswith("4.") or version == "4.0":
+        yield warned(
+            f"NFS {version or 'of unknown version'}: 4.1 has sessions, so that a repeated call is done once",
+            f"nfsvers=4.1 in {mend}",
+        )
+    for name in ("rsize", "wsize"):
+        size = options.get(name, "")
+        if not size.isdigit() or int(size) < NFS_TRANSFER_BYTES:
+            yield warned(
+                f"{name} is {size or 'unknown'}: {NFS_TRANSFER_BYTES} takes fewer calls",
+                f"{name}={NFS_TRANSFER_BYTES} in {mend}, and a server that allows it",
+            )
+
+
+def check_file_system(facts: Facts) -> Verdict:
+    """The buffer volume is a volume, with a file system that is known to do."""
+    volume = _buffer(facts)
+    if isinstance(volume, Verdict):
+        return volume
+    kind = f"{volume.file_system} from {volume.source}"
+    if volume.mount_point != volume.path:
+        return failed(
+            f"nothing is mounted at {volume.path}: it is a directory of {volume.mount_point} ({kind})",
+            "mount the buffer claim in the agent (manifests/base/agent.yaml)",
+        )
+    if volume.file_system in ("overlay", "tmpfs", "ramfs"):
+        return warned(
+            f"{volume.path} is {kind}: it is gone with the pod or fills its memory",
+            "take a StorageClass with a disk behind it",
+        )
+    if volume.file_system not in LOCAL_FILE_SYSTEMS + NETWORK_FILE_SYSTEMS:
+        return warned(
+            f"{volume.path} is {kind}, which nobody has tried",
+            "docs/storage has those that were; watch replay_agent_scan_seconds",
+        )
+    return passed(kind)
+
+
+def check_space(facts: Facts) -> Verdict:
+    """There are bytes left on both volumes."""
+    return _share_left(facts, "bytes")
+
+
+def check_inodes(facts: Facts) -> Verdict:
+    """There are i-nodes left on both volumes."""
+    return _share_left(facts, "i-nodes")
+
+
+def _share_left(facts: Facts, what: str) -> Verdict:
+    if isinstance(facts.agent, Unseen):
+        return not_seen(facts.agent)
+    volumes = [volume for volume in (facts.agent.buffer, facts.agent.archive) if volume is not None]
+    if not volumes:
+        return failed("the agent can read neither volume", "look into its log and at the claims")
+    verdicts = [_left(volume, what) for volume in volumes]
+    return together(verdicts, "; ".join(verdict.message for verdict in verdicts))
+
+
+def _left(volume: VolumeFacts, what: str) -> Verdict:
+    free, total = volume.free_bytes, volume.total_bytes
+    said = f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB free on {volume.path}"
+    if what == "i-nodes":
+        free, total = volume.free_inodes, volume.total_inodes
+        said = f"{free} of {total} i-nodes free on {volume.path}"
+    if total == 0:
+        return passed(f"{volume.path} makes {what} as it needs them")
+    mend = "grow the claim, shorten windows, or delete clips that nobody wants"
+    if free / total < VERY_LITTLE_SHARE:
+        return failed(said, mend)
+    if free / total < LITTLE_SHARE:
+        return warned(said, mend)
+    return passed(said)
