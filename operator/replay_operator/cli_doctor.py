@@ -17,7 +17,7 @@ from replay_operator.doctor.gathering import gather_facts
 from replay_operator.doctor.output import as_json, as_text
 from replay_operator.doctor.settings import NAMESPACE
 from replay_operator.doctor.sight import see
-from replay_operator.domain.checks.checklist import examine, overall
+from replay_operator.domain.checks.checklist import Finding, examine, overall
 from replay_operator.domain.checks.facts import Facts
 from replay_operator.domain.checks.verdict import Level, Unseen
 
@@ -55,7 +55,17 @@ def main(arguments: Sequence[str]) -> int:
         else as_text(findings)
     )
     sys.stdout.write(text)
-    bad = (Level.WARN, Level.FAIL) if flags.strict else (Level.FAIL,)
+    return exit_code(findings, strict=flags.strict)
+
+
+def exit_code(findings: Sequence[Finding], *, strict: bool) -> int:
+    """Give the exit code for what was found.
+
+    Args:
+        findings: Of all checks.
+        strict: Whether warnings fail as well.
+    """
+    bad = (Level.WARN, Level.FAIL) if strict else (Level.FAIL,)
     return EXIT_FAIL if overall(findings) in bad else EXIT_PASS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from replay_operator.domain.checks import fleet, install, livekit, storage, volume
@@ -82,6 +82,6 @@ def _judge(check: Check, facts: Facts) -> Verdict:
         return warned(f"not checked: {type(error).__name__}: {error}", "report this: the check has a fault")
 
 
-def overall(findings: tuple[Finding, ...]) -> Level:
+def overall(findings: Iterable[Finding]) -> Level:
     """Give the worst level of all findings."""
     return worst(finding.verdict.level for finding in findings)
