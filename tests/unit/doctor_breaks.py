@@ -71,7 +71,7 @@ BROKEN = [
         "did you mean REPLAY_FLEET",
         {"settings": SettingsFacts("x", unknown={"REPLAY_FLET": "REPLAY_FLEET"})},
     ),
-    ("settings", WARN, "rollout restart", {"settings": SettingsFacts("x", changed=("REPLAY_FLEET_MAX",))}),
+    ("settings", WARN, "rollout restart", {"settings": SettingsFacts("x", changed_at=NOW)}),
     (
         "settings",
         FAIL,

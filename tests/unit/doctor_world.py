@@ -40,6 +40,7 @@ def pod(name: str, **changes: Any) -> PodFacts:
         ip="10.0.0.1",
         ready=True,
         terminating=False,
+        started_at=NOW,
         trouble="",
         restarts=0,
         labels=FLEET,

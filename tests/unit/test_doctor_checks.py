@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,17 @@ def test_names_of_checks_are_unique_and_their_groups_lie_together() -> None:
     assert len({check.name for check in CHECKS}) == len(CHECKS)
     groups = [check.group for check in CHECKS]
     assert groups == sorted(groups, key=["Install", "LiveKit", "Fleet", "Storage"].index)
+
+
+def test_the_page_explains_each_check_in_its_group_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    told, group = [], ""
+    for line in page.splitlines():
+        if line.startswith("### "):
+            group = line.removeprefix("### ")
+        elif group and line.startswith("| `"):
+            told.append((group, line.split("`")[1]))
+    assert told == [(check.group, check.name) for check in CHECKS]
 
 
 def test_a_worker_on_its_way_out_is_not_judged() -> None:

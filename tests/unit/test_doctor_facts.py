@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from replay_operator.doctor.settings import (
     read_settings,
 )
 from replay_operator.domain.checks.definitions import differences
-from replay_operator.domain.checks.objects import MountFacts, pod_facts, secret_uses
+from replay_operator.domain.checks.objects import MountFacts, config_map_facts, pod_facts, secret_uses
 from replay_operator.settings import OperatorSettings
 
 GIVEN = {"POD_NAMESPACE": "replay", "REPLAY_CAPTURE_IMAGE": "replay-operator:1"}
@@ -99,32 +100,45 @@ def test_settings_are_read_from_what_is_given_and_not_from_this_process(
 
 
 def test_a_setting_that_is_not_valid_is_named_as_its_variable() -> None:
-    told, settings = read_settings(GIVEN | {"REPLAY_WORKERS": "many"}, "here", None)
+    told, settings = read_settings(GIVEN | {"REPLAY_WORKERS": "many"}, "here")
     assert settings is None
     assert told.error.startswith("REPLAY_WORKERS: ")
 
 
 def test_a_secret_setting_is_never_told() -> None:
     given = GIVEN | {"REPLAY_NOTIFY_URL": "http://x", "REPLAY_NOTIFY_SECRET": "whsec_%%%hush"}
-    told, _ = read_settings(given, "here", None)
+    told, _ = read_settings(given, "here")
     assert "whsec_" in told.error
     assert "hush" not in told.error
 
 
 def test_a_misspelt_setting_is_found_with_the_one_that_was_meant() -> None:
-    told, _ = read_settings(GIVEN | {"REPLAY_BUFFER_CLAIMS": "b", "REPLAY_ZZZ": "1"}, "here", None)
+    told, _ = read_settings(GIVEN | {"REPLAY_BUFFER_CLAIMS": "b", "REPLAY_ZZZ": "1"}, "here")
     assert told.unknown == {"REPLAY_BUFFER_CLAIMS": "REPLAY_BUFFER_CLAIM", "REPLAY_ZZZ": ""}
 
 
 @pytest.mark.parametrize("name", ["REPLAY_AGENT_SERVICE_HOST", "REPLAY_AGENT_PORT_8480_TCP"])
 def test_what_a_service_adds_is_not_taken_for_a_setting(name: str) -> None:
-    assert read_settings(GIVEN | {name: "10.0.0.1"}, "here", None)[0].unknown == {}
+    assert read_settings(GIVEN | {name: "10.0.0.1"}, "here")[0].unknown == {}
 
 
-def test_a_change_since_the_start_is_found() -> None:
-    now = GIVEN | {"REPLAY_FLEET_MAX": "30", "REPLAY_BIND_ADDRESS": "$(POD_IP)"}
-    running = GIVEN | {"REPLAY_FLEET_MAX": "20", "REPLAY_BIND_ADDRESS": "10.0.0.1"}
-    assert read_settings(now, "here", running)[0].changed == ("REPLAY_FLEET_MAX",)
+def test_a_config_map_was_changed_when_its_data_was_and_not_its_labels() -> None:
+    entries = [
+        {"time": "2026-11-23T12:00:00Z", "fieldsV1": {"f:data": {"f:REPLAY_FLEET": {}}}},
+        {"time": "2026-11-23T13:00:00Z", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
+    ]
+    facts = config_map_facts({"metadata": {"managedFields": entries}, "data": {"REPLAY_FLEET": "x"}})
+    assert facts.changed_at == datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert facts.data == {"REPLAY_FLEET": "x"}
+
+
+def test_a_pod_has_started_when_the_last_of_its_containers_has() -> None:
+    pod = body()
+    first, last = "2026-11-23T12:00:00Z", "2026-11-23T12:00:09Z"
+    pod["status"]["containerStatuses"] = [{"state": {"running": {"startedAt": t}}} for t in (last, first)]
+    assert pod_facts(pod).started_at == datetime(2026, 11, 23, 12, 0, 9, tzinfo=UTC)
+    pod["status"]["containerStatuses"][0]["state"] = {"waiting": {}}
+    assert pod_facts(pod).started_at is None
 
 
 def test_the_pod_s_own_variables_win_over_its_config_map() -> None:
@@ -139,7 +153,7 @@ def test_the_pod_s_own_variables_win_over_its_config_map() -> None:
     assert config_maps_of(container) == ("settings",)
     data = {"REPLAY_FLEET": "theirs", "REPLAY_CAPTURE_IMAGE": "x", "REPLAY_NOTIFY_URL": "http://x"}
     variables = declared_variables(container, [data], "replay")
-    settings = read_settings(variables, "here", None)[1]
+    settings = read_settings(variables, "here")[1]
     assert settings is not None
     assert (settings.fleet, settings.namespace) == ("mine", "replay")
     assert choices_of(settings).fleet == "mine"

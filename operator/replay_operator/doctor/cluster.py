@@ -19,9 +19,11 @@ from replay_operator.domain.checks.objects import (
     AutoscalerFacts,
     BudgetFacts,
     ClaimFacts,
+    ConfigMapFacts,
     autoscaler_facts,
     budget_facts,
     claim_facts,
+    config_map_facts,
 )
 from replay_operator.domain.checks.verdict import Unseen
 from replay_operator.domain.leadership import LeaseRecord
@@ -56,10 +58,10 @@ class ClusterProbes:
         found = self.gateway.list(PODS, self.namespace, labels=selector)
         return await see("pods", found, right="list on pods")
 
-    async def config_map(self, name: str) -> Seen[Mapping[str, str] | None]:
-        """Read the data of a ConfigMap."""
+    async def config_map(self, name: str) -> Seen[ConfigMapFacts | None]:
+        """Read a ConfigMap."""
         body = await self._object(CONFIG_MAPS, name)
-        return body if body is None or isinstance(body, Unseen) else dict(body.get("data") or {})
+        return body if body is None or isinstance(body, Unseen) else config_map_facts(body)
 
     async def secret_keys(self, name: str) -> Seen[frozenset[str] | None]:
         """Name the keys of a Secret. The values are dropped here, unread."""

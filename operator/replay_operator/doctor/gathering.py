@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiohttp
 from pydantic import ValidationError
@@ -50,8 +50,8 @@ OUTSIDE = Unseen(
 )
 
 Json = dict[str, Any]
-Bodies = Seen[tuple[Json, ...]]
-Clock = Seen[ClockBounds]
+Bodies: TypeAlias = Seen[tuple[Json, ...]]
+Clock: TypeAlias = Seen[ClockBounds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +117,21 @@ async def _settings(
 ) -> tuple[Seen[SettingsFacts], OperatorSettings | None]:
     """Read what the operator gets at its next start, or else what this pod has got."""
     pods = [] if isinstance(operators, Unseen) else list(operators)
-    pods.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-    container = working_container(pods[-1]["spec"]) if pods else {}
-    names = config_maps_of(container) or (() if pods else (CONFIG_MAP,))
+    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
+    container = working_container(newest["spec"]) if newest else {}
+    names = config_maps_of(container) or (() if newest else (CONFIG_MAP,))
     maps = await by_name(names, cluster.config_map)
-    hidden = [data for data in maps.values() if isinstance(data, Unseen)]
-    missing = [name for name, data in maps.items() if data is None]
-    if not hidden and not missing:
-        variables = declared_variables(container, maps.values(), cluster.namespace)
-        return read_settings(variables, f"ConfigMap {', '.join(maps)} and the pod", running)
-    if missing and running is None:
-        return SettingsFacts(f"ConfigMap {missing[0]}", "it does not exist"), None
-    if running is not None:
-        return read_settings(running, "this pod's environment", None)
-    return hidden[0], None
+    source = f"ConfigMap {', '.join(maps)}"
+    hidden = [found for found in maps.values() if isinstance(found, Unseen)]
+    if hidden:
+        return read_settings(running, "this pod's environment") if running is not None else (hidden[0], None)
+    if None in maps.values():
+        return SettingsFacts(source, "it does not exist"), None
+    variables = declared_variables(container, [found.data for found in maps.values()], cluster.namespace)
+    changed_at = max((found.changed_at for found in maps.values() if found.changed_at), default=None)
+    started_at = pod_facts(newest).started_at if newest else None
+    is_stale = changed_at is not None and started_at is not None and changed_at > started_at
+    return read_settings(variables, source, changed_at if is_stale else None)
 
 
 def _no_choices(told: Seen[SettingsFacts]) -> Unseen:

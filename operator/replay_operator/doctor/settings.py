@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,14 +47,14 @@ def variable_names() -> dict[str, str]:
 
 
 def read_settings(
-    variables: Mapping[str, str], source: str, running: Mapping[str, str] | None
+    variables: Mapping[str, str], source: str, changed_at: datetime | None = None
 ) -> tuple[SettingsFacts, OperatorSettings | None]:
     """Read settings, and tell how it went.
 
     Args:
         variables: As the operator's container gets them.
         source: Where they are from, for the message.
-        running: What an operator that runs has got; None when that is not known.
+        changed_at: When they were changed after the operator had started, if they were.
     """
     names = variable_names()
     error, settings = "", None
@@ -63,8 +64,7 @@ def read_settings(
         error = "; ".join(_sentence(detail, names) for detail in trouble.errors(include_input=False))
     known = frozenset(names.values())
     unknown = {name: _meant(name, known) for name in variables if _is_no_setting(name, known)}
-    changed = () if running is None else tuple(_changed(variables, running, known))
-    return SettingsFacts(source, error, unknown, changed), settings
+    return SettingsFacts(source, error, unknown, changed_at), settings
 
 
 def given_settings(variables: Mapping[str, str]) -> OperatorSettings:
@@ -152,14 +152,3 @@ def _is_no_setting(name: str, known: frozenset[str]) -> bool:
 
 def _meant(name: str, known: frozenset[str]) -> str:
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), "")
-
-
-def _changed(declared: Mapping[str, str], running: Mapping[str, str], known: frozenset[str]) -> list[str]:
-    names = {name for name in known if name.startswith(PREFIX)}
-    return sorted(
-        name
-        for name in names
-        if declared.get(name) != _SECRET
-        and "$(" not in declared.get(name, "")
-        and declared.get(name) != running.get(name)
-    )

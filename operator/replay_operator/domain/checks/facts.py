@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from replay_operator.api.volume_facts import AgentFacts
 from replay_operator.domain.checks.clocks import ClockBounds
@@ -20,7 +20,7 @@ from replay_operator.domain.checks.verdict import Unseen
 from replay_operator.domain.leadership import LeaseRecord
 
 T = TypeVar("T")
-Seen = T | Unseen
+Seen: TypeAlias = T | Unseen
 
 NOT_ASKED = Unseen("nobody asked", "report this: a probe is missing")
 
@@ -52,13 +52,13 @@ class SettingsFacts:
         source: Where they are from.
         error: Why they cannot be read; empty when they can.
         unknown: Names that begin like a setting and are none, each with the one that it may have meant.
-        changed: Names whose value is another one now than the running operator has.
+        changed_at: When they were changed after the operator had started; None when they were not.
     """
 
     source: str
     error: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)
-    changed: tuple[str, ...] = ()
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,9 @@ def _odd_settings(facts: Facts) -> Iterator[Verdict]:
     for name, meant in settings.unknown.items():
         hint = f"did you mean {meant}?" if meant else "remove it"
         yield warned(f"{name} is no setting, and has no effect", f"{name}: {hint} (docs/operations.md)")
-    if settings.changed:
+    if settings.changed_at is not None:
         yield warned(
-            f"the running operator has other values of {', '.join(settings.changed)}",
+            f"{settings.source} was changed after the operator started, at {settings.changed_at:%H:%M:%S}",
             "kubectl rollout restart deployment replay-operator: settings are read at the start",
         )
 

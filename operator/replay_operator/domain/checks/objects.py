@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -25,6 +26,7 @@ class PodFacts:
     """A pod, and of its containers the one that does the work.
 
     Attributes:
+        started_at: When the last of its containers started; None while one has not.
         trouble: Why a container does not run, in the kubelet's words; empty when all run.
         run_as_group: Primary group, None when the image decides.
         groups: fsGroup and supplementalGroups.
@@ -37,6 +39,7 @@ class PodFacts:
     ip: str
     ready: bool
     terminating: bool
+    started_at: datetime | None
     trouble: str
     restarts: int
     labels: Mapping[str, str]
@@ -52,6 +55,14 @@ class PodFacts:
     def claims(self) -> frozenset[str]:
         """Give the claims that it mounts."""
         return frozenset(mount.claim for mount in self.mounts)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMapFacts:
+    """A ConfigMap, and when its content was last written."""
+
+    data: Mapping[str, str]
+    changed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,7 @@ def pod_facts(body: Json) -> PodFacts:
         ip=status.get("podIP") or "",
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ()),
         terminating="deletionTimestamp" in metadata,
+        started_at=_started_at(statuses),
         trouble=_trouble(statuses) or _not_scheduled(status),
         restarts=sum(int(container.get("restartCount") or 0) for container in statuses),
         labels=metadata.get("labels") or {},
@@ -146,6 +158,11 @@ def working_container(spec: Json) -> Json:
     named = [c for c in containers if c["name"] in (_EGRESS, "operator", "agent")]
     likely = [c for c in containers if _EGRESS in (c.get("image") or "")]
     return (named or likely or containers)[0]
+
+
+def _started_at(statuses: Iterable[Json]) -> datetime | None:
+    begun = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
+    return max(map(datetime.fromisoformat, begun)) if begun and all(begun) else None
 
 
 def _trouble(statuses: Iterable[Json]) -> str:
@@ -174,6 +191,20 @@ def _mounts(spec: Json, container: Json) -> Iterator[MountFacts]:
         if claim := claims.get(mount["name"]):
             read_only = bool(mount.get("readOnly") or claim.get("readOnly"))
             yield MountFacts(claim["claimName"], mount["mountPath"].rstrip("/") or "/", read_only)
+
+
+def config_map_facts(body: Json) -> ConfigMapFacts:
+    """Read a ConfigMap.
+
+    Args:
+        body: As the API server gave it.
+    """
+    written = [
+        datetime.fromisoformat(entry["time"])
+        for entry in body["metadata"].get("managedFields") or ()
+        if "f:data" in (entry.get("fieldsV1") or {}) and entry.get("time")
+    ]
+    return ConfigMapFacts(body.get("data") or {}, max(written, default=None))
 
 
 def claim_facts(body: Json) -> ClaimFacts:
