@@ -1,4 +1,4 @@
-"""`replay-operator doctor` with a kubeconfig, on a real API server without a node: everything is wrong here."""
+"""`replay-operator doctor` with a kubeconfig, on a real API server without a node: little is well there."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def body(**spec: Any) -> dict[str, Any]:
     volumes = [
         {"name": "b", "persistentVolumeClaim": {"claimName": "replay-buffers"}},
         {"name": "tmp", "emptyDir": {}},
-        {"name": "token", "secret": {"secretName": "token"}},
+        {"name": "extra", "secret": {"secretName": "extra"}},
+        {"name": "agent-token", "secret": {"secretName": "token"}},
     ]
     return {
         "metadata": {"name": "worker-1"},
@@ -81,7 +82,8 @@ def test_groups_come_from_the_pod_and_its_container() -> None:
 
 def test_only_secrets_that_a_pod_cannot_do_without_count() -> None:
     assert [(use.secret, use.key, use.started) for use in secret_uses(body())] == [
-        ("token", None, True),
+        ("extra", None, True),
+        ("token", "token", True),
         ("lk", "api-key", True),
     ]
 

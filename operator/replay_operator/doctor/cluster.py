@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -39,6 +39,7 @@ SERVICE_MONITORS = ResourceType("monitoring.coreos.com", "v1", "servicemonitors"
 SERVICES = ResourceType("", "v1", "services", "Service")
 
 Json = dict[str, Any]
+Labels = dict[str, str]
 T = TypeVar("T")
 
 
@@ -60,30 +61,25 @@ class ClusterProbes:
 
     async def config_map(self, name: str) -> Seen[ConfigMapFacts | None]:
         """Read a ConfigMap."""
-        body = await self._object(CONFIG_MAPS, name)
-        return body if body is None or isinstance(body, Unseen) else config_map_facts(body)
+        return await self._object(CONFIG_MAPS, name, config_map_facts)
 
     async def secret_keys(self, name: str) -> Seen[frozenset[str] | None]:
         """Name the keys of a Secret. The values are dropped here, unread."""
-        body = await self._object(SECRETS, name)
-        return body if body is None or isinstance(body, Unseen) else frozenset(body.get("data") or {})
+        return await self._object(SECRETS, name, lambda body: frozenset(body.get("data") or {}))
 
     async def claim(self, name: str) -> Seen[ClaimFacts | None]:
         """Read a claim."""
-        body = await self._object(CLAIMS, name)
-        return body if body is None or isinstance(body, Unseen) else claim_facts(body)
+        return await self._object(CLAIMS, name, claim_facts)
 
     async def autoscaler(self, name: str) -> Seen[AutoscalerFacts | None]:
         """Read an autoscaler."""
-        body = await self._object(AUTOSCALERS, name)
-        if body is None or isinstance(body, Unseen):
-            return body
-        return autoscaler_facts(body, declared_by_another(body))
+        return await self._object(
+            AUTOSCALERS, name, lambda body: autoscaler_facts(body, declared_by_another(body))
+        )
 
     async def budgets(self) -> Seen[tuple[BudgetFacts, ...]]:
         """List the disruption budgets."""
-        bodies = await self._objects(BUDGETS)
-        return bodies if isinstance(bodies, Unseen) else tuple(map(budget_facts, bodies))
+        return await self._objects(BUDGETS, budget_facts)
 
     async def lease(self, name: str) -> Seen[LeaseRecord | None]:
         """Read the Lease."""
@@ -105,38 +101,48 @@ class ClusterProbes:
     async def scraping(self) -> Seen[Scraping]:
         """List the monitors of the Prometheus operator, with the labels of the pods that they lead to."""
         pods, services, targets = await asyncio.gather(
-            self._objects(POD_MONITORS), self._objects(SERVICE_MONITORS), self._objects(SERVICES)
+            self._objects(POD_MONITORS, _match_labels),
+            self._objects(SERVICE_MONITORS, _match_labels),
+            self._objects(SERVICES, _labels_and_selector),
         )
         if isinstance(pods, Unseen):
             return pods
         if isinstance(services, Unseen):
             return services
-        selectors: list[Mapping[str, str]] = [_match_labels(monitor) for monitor in pods]
-        if services and isinstance(targets, Unseen):
-            return targets
-        for monitor in services:
-            wanted = _match_labels(monitor).items()
-            selectors += [
-                service["spec"].get("selector") or {}
-                for service in (() if isinstance(targets, Unseen) else targets)
-                if wanted <= (service["metadata"].get("labels") or {}).items()
-            ]
-        return Scraping(tuple(selector for selector in selectors if selector))
+        if isinstance(targets, Unseen):
+            # They matter only where a ServiceMonitor leads to one of them.
+            return targets if services else Scraping(pods)
+        led_to = [
+            selector
+            for wanted in services
+            for labels, selector in targets
+            if wanted.items() <= labels.items() and selector
+        ]
+        return Scraping((*filter(None, pods), *led_to))
 
-    async def _object(self, type_: ResourceType, name: str) -> Seen[Json | None]:
-        found = self.gateway.get(type_, self.namespace, name)
-        return await see(f"{type_.kind} {name}", found, right=f"get on {type_.plural}")
+    async def _object(self, type_: ResourceType, name: str, read: Callable[[Json], T]) -> Seen[T | None]:
+        async def look() -> T | None:
+            body = await self.gateway.get(type_, self.namespace, name)
+            return None if body is None else read(body)
 
-    async def _objects(self, type_: ResourceType) -> Seen[tuple[Json, ...]]:
-        found = self.gateway.list(type_, self.namespace)
-        return await see(type_.plural, found, right=f"list on {type_.plural}")
+        return await see(f"{type_.kind} {name}", look(), right=f"get on {type_.plural}")
+
+    async def _objects(self, type_: ResourceType, read: Callable[[Json], T]) -> Seen[tuple[T, ...]]:
+        async def look() -> tuple[T, ...]:
+            return tuple(map(read, await self.gateway.list(type_, self.namespace)))
+
+        return await see(type_.plural, look(), right=f"list on {type_.plural}")
 
 
-def _match_labels(monitor: Json) -> dict[str, str]:
-    return dict((monitor["spec"].get("selector") or {}).get("matchLabels") or {})
+def _match_labels(monitor: Json) -> Labels:
+    return (monitor["spec"].get("selector") or {}).get("matchLabels") or {}
 
 
-async def by_name(names: Iterable[str], look: Any) -> dict[str, Any]:
+def _labels_and_selector(service: Json) -> tuple[Labels, Labels]:
+    return service["metadata"].get("labels") or {}, service["spec"].get("selector") or {}
+
+
+async def by_name(names: Iterable[str], look: Callable[[str], Awaitable[T]]) -> dict[str, T]:
     """Look at several objects at once.
 
     Args:
@@ -144,5 +150,4 @@ async def by_name(names: Iterable[str], look: Any) -> dict[str, Any]:
         look: Looks at one.
     """
     wanted = list(dict.fromkeys(names))
-    found: list[Awaitable[Any]] = [look(name) for name in wanted]
-    return dict(zip(wanted, await asyncio.gather(*found), strict=True))
+    return dict(zip(wanted, await asyncio.gather(*map(look, wanted)), strict=True))

@@ -20,7 +20,7 @@ from replay_operator.domain.checks.objects import PodFacts
 from replay_operator.livekit.adapter import LiveKitAdapter
 from replay_operator.livekit.errors import LiveKitError
 from replay_operator.livekit.port import LiveKit
-from replay_operator.livekit.workers import AVAILABLE_CORES, MAX_ANSWER_BYTES
+from replay_operator.livekit.workers import AVAILABLE_CORES, health_url, read_health
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 NO_ROOM = "replay-operator-doctor"
@@ -83,18 +83,13 @@ class NetworkProbes:
 
     async def _ask_worker(self, pod: PodFacts) -> WorkerAnswer | None:
         try:
-            async with (
-                asyncio.timeout(PROBE_SECONDS - 1),
-                self.session.get(self._health_url(pod), allow_redirects=False) as response,
-            ):
-                response.raise_for_status()
-                return worker_answer(await response.content.read(MAX_ANSWER_BYTES))
-        except (aiohttp.ClientError, TimeoutError, OSError):
+            async with asyncio.timeout(PROBE_SECONDS - 1):
+                return worker_answer(await read_health(self.session, self._health_url(pod)))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return None
 
     def _health_url(self, pod: PodFacts) -> str:
-        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        return f"http://{host}:{self.settings.fleet_health_port}/"
+        return health_url(pod.ip, self.settings.fleet_health_port)
 
     async def _date(self, url: str) -> str:
         async with self.session.get(url, allow_redirects=False) as response:

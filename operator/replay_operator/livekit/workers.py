@@ -77,17 +77,39 @@ class WorkerProbe:
         return view_from_health(pod, body)
 
     async def _read(self, ip: str) -> bytes:
-        host = f"[{ip}]" if ":" in ip else ip
-        async with self._session.get(
-            f"http://{host}:{self._health_port}/", allow_redirects=False
-        ) as response:
-            response.raise_for_status()
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise ValueError(f"more than {MAX_ANSWER_BYTES} bytes: this is no egress worker")
-            return bytes(body)
+        return await read_health(self._session, health_url(ip, self._health_port))
+
+
+def health_url(ip: str, port: int) -> str:
+    """Give the address of a worker's health port.
+
+    Args:
+        ip: Of its pod, of either family.
+        port: `health_port` of its configuration.
+    """
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"http://{host}:{port}/"
+
+
+async def read_health(session: aiohttp.ClientSession, url: str) -> bytes:
+    """Read what a worker says on its health port.
+
+    Args:
+        session: Carries the question.
+        url: From `health_url`.
+
+    Raises:
+        ClientError: It did not answer.
+        ValueError: The answer is too long for an egress worker's.
+    """
+    async with session.get(url, allow_redirects=False) as response:
+        response.raise_for_status()
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise ValueError(f"more than {MAX_ANSWER_BYTES} bytes: this is no egress worker")
+        return bytes(body)
 
 
 def view_from_health(pod: FleetPod, body: bytes) -> WorkerView | None:

