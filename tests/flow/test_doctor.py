@@ -169,7 +169,7 @@ def test_every_fault_of_a_wrong_set_of_settings_is_found_at_once(ready: Stack) -
     assert ended == "Failed"
     assert at_level(found, "FAIL") == {
         *("livekit-rooms", "livekit-egress", "workers-health", "volume-shared", "access-mode", "claims"),
-        *("autoscaler", "lease", "combinations"),
+        *("autoscaler", "lease", "combinations", "agent"),
     }
     assert "refused us" in found["livekit-egress"]["message"]
     assert "did not answer" in found["agent"]["message"]

@@ -100,6 +100,7 @@ BROKEN = [
     ("lease", FAIL, "13 s ago", {"lease": replace(LEASE, renewed_at=NOW - timedelta(seconds=13))}),
     ("lease", PASS, "2 s ago", {"lease": replace(LEASE, renewed_at=NOW - timedelta(seconds=2))}),
     ("agent", FAIL, "no pod", {"agent_pods": ()}),
+    ("agent", FAIL, "gave no answer", {"agent": NOT_ASKED, "agent_error": "the agent gave no answer"}),
     ("agent", WARN, "2 agents", {"agent_pods": (AGENT_POD, AGENT_POD)}),
     ("agent", FAIL, "no token", agent(not_ready="the token directory holds no token")),
     ("agent", WARN, "runs 0.0.9", agent(version="0.0.9")),

@@ -26,7 +26,7 @@ from replay_operator.doctor.settings import (
     read_settings,
 )
 from replay_operator.doctor.sight import PROBE_SECONDS, see
-from replay_operator.domain.checks.clocks import HERE, LAPTOP, ClockBounds
+from replay_operator.domain.checks.clocks import HERE, LAPTOP, WORKER, ClockBounds
 from replay_operator.domain.checks.facts import Facts, LiveKitFacts, Seen, SettingsFacts, WorkerAnswer
 from replay_operator.domain.checks.objects import (
     PodFacts,
@@ -61,6 +61,7 @@ class _Heard:
     livekit: Seen[LiveKitFacts] = OUTSIDE
     answers: Seen[Mapping[str, WorkerAnswer | None]] = OUTSIDE
     agent: Seen[AgentFacts] = OUTSIDE
+    agent_error: str = ""
     clocks: tuple[tuple[str, Clock], ...] = ()
 
 
@@ -104,6 +105,7 @@ async def gather_facts(gateway: KubernetesGateway, namespace: str, environment: 
         livekit=heard.livekit,
         answers=heard.answers,
         agent=heard.agent,
+        agent_error=heard.agent_error,
         secret_uses=_uses((operators, agents, workers), uses),
         secret_keys=keys,
         clocks=tuple(clock for _, clock in clocks if not isinstance(clock, Unseen)),
@@ -184,21 +186,23 @@ def _livekit_values(environment: Mapping[str, str]) -> dict[str, str]:
 async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]]) -> _Heard:
     pods = () if isinstance(workers, Unseen) else workers
     asked = [pod for pod in pods if pod.ready and pod.ip and not pod.terminating][:ASKED_WORKERS]
-    livekit, agent, answers, livekit_clock, *worker_clocks = await asyncio.gather(
+    livekit, agent, answers, livekit_clock, worker_clocks = await asyncio.gather(
         see("LiveKit", network.ask_livekit()),
         see("the agent", network.ask_agent()),
         see("the workers", network.ask_workers(pods)),
         _watch("LiveKit", network.livekit_date),
-        *(_watch(f"worker {pod.name}", _date_of(network, pod)) for pod in asked),
+        asyncio.gather(*(_watch(f"{WORKER} {pod.name}", _date_of(network, pod)) for pod in asked)),
     )
-    names = ("LiveKit", *(f"worker {pod.name}" for pod in asked))
-    clocks: list[tuple[str, Clock]] = list(zip(names, (livekit_clock, *worker_clocks), strict=True))
-    clocks.append(("the agent", agent if isinstance(agent, Unseen) else agent[1]))
     return _Heard(
         livekit=livekit,
         answers=workers if isinstance(workers, Unseen) else answers,
         agent=agent if isinstance(agent, Unseen) else agent[0],
-        clocks=tuple(clocks),
+        agent_error=agent.why if isinstance(agent, Unseen) else "",
+        clocks=(
+            ("LiveKit", livekit_clock),
+            ("the agent", agent if isinstance(agent, Unseen) else agent[1]),
+            *zip((f"{WORKER} {pod.name}" for pod in asked), worker_clocks, strict=True),
+        ),
     )
 
 

@@ -69,7 +69,7 @@ class NetworkProbes:
         sent_at = now()
         facts = await client.facts()
         sample = ClockSample(sent_at, now(), facts.clock)
-        return facts, clock_bounds("agent", [sample], resolution_seconds=0.0)
+        return facts, clock_bounds("the agent", [sample], resolution_seconds=0.0)
 
     async def ask_workers(self, workers: Iterable[PodFacts]) -> dict[str, WorkerAnswer | None]:
         """Ask ready workers what they hold; None of one that gives no answer, or one that makes no sense."""

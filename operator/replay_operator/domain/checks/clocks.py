@@ -19,6 +19,9 @@ HTTP_DATE_SECONDS = 1.0
 """Resolution of the header `Date` (RFC 9110 §5.6.7)."""
 
 HERE = "this pod"
+WORKER = "worker"
+"""Begins the names of workers' clocks, which are counted where there are many."""
+
 LAPTOP = "this machine"
 
 
@@ -73,7 +76,7 @@ def judge_clocks(clocks: Sequence[ClockBounds], unseen: Iterable[str]) -> Verdic
     fastest = max(system, key=lambda clock: clock.low_seconds)
     apart = fastest.low_seconds - slowest.high_seconds
     perhaps = max(c.high_seconds for c in system) - min(c.low_seconds for c in system)
-    names = ", ".join(clock.name for clock in system)
+    names = _names(system)
     if apart > LIMIT_SECONDS:
         return failed(
             f"the clock of {fastest.name} is at least {apart:.1f} s ahead of that of {slowest.name}; "
@@ -99,6 +102,12 @@ def _with_laptop(clocks: Sequence[ClockBounds], verdict: Verdict) -> Verdict:
         f"{verdict.message}; this machine's own clock is {off:.1f} s off",
         "set it: `capture-room --last` counts from the clock of the machine that runs it",
     )
+
+
+def _names(clocks: Sequence[ClockBounds]) -> str:
+    others = [clock.name for clock in clocks if not clock.name.startswith(WORKER)]
+    workers = len(clocks) - len(others)
+    return ", ".join([*others, *([f"{workers} {WORKER}s"] if workers else [])])
 
 
 def _missing(unseen: Iterable[str]) -> str:

@@ -93,7 +93,10 @@ class Scraping:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was gathered at about one moment. None is a fact too: it does not exist."""
+    """Everything that was gathered at about one moment. None is a fact too: it does not exist.
+
+    `agent_error` is why the agent did not answer to somebody whom it should have answered.
+    """
 
     version: str
     namespace: str
@@ -107,6 +110,7 @@ class Facts:
     workers: Seen[tuple[PodFacts, ...]] = NOT_ASKED
     answers: Seen[Mapping[str, WorkerAnswer | None]] = NOT_ASKED
     agent: Seen[AgentFacts] = NOT_ASKED
+    agent_error: str = ""
     buffer_claim: Seen[ClaimFacts | None] = NOT_ASKED
     archive_claim: Seen[ClaimFacts | None] = NOT_ASKED
     autoscaler: Seen[AutoscalerFacts | None] = NOT_ASKED

@@ -124,6 +124,12 @@ def _agent(facts: Facts) -> Iterator[Verdict]:
             f"{len(facts.agent_pods)} agents: one owns the volume, the others wait",
             "one replica with strategy Recreate (manifests/base/agent.yaml)",
         )
+    if facts.agent_error:
+        yield failed(
+            facts.agent_error,
+            "check the agent's pod and log, REPLAY_AGENT_URL, its token, and network policies",
+        )
+        return
     if isinstance(facts.agent, Unseen):
         yield not_seen(facts.agent)
         return
