@@ -197,6 +197,13 @@ def test_a_newer_definition_does_no_harm() -> None:
     assert differences(new) == ()
 
 
+def test_a_field_of_another_shape_is_named_with_what_differs() -> None:
+    other = served()
+    spec = other["components"]["schemas"]["ReplayBuffer"]["properties"]["spec"]
+    spec["properties"]["windowSeconds"]["maximum"] = 10
+    assert differences(other) == ("ReplayBuffer.spec.windowSeconds has another maximum",)
+
+
 def test_many_differences_are_counted_and_not_listed() -> None:
     old = served()
     old["components"]["schemas"]["ReplayBuffer"]["properties"]["spec"]["properties"] = {}

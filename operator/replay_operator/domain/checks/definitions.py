@@ -10,13 +10,14 @@ from replay_operator.api.model import GROUP, VERSION
 
 _KIND_KEY = "x-kubernetes-group-version-kind"
 _TOLD = 3
+_NOT_COMPARED = ("description", "x-kubernetes-validations")
+"""They change no field. The API server tells of its rules in a form of its own."""
 
 
 def differences(openapi: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Say what the served definitions lack, in a few sentences; none when they are as they should be.
 
-    What they have beyond ours does no harm: an API server drops only what it does not know. Descriptions do
-    not count.
+    What they have beyond ours does no harm: an API server drops only what it does not know.
 
     Args:
         openapi: Answer to /openapi/v3/apis/<group>/<version>; None when the API server has none.
@@ -44,16 +45,16 @@ def _lacks(ours: Mapping[str, Any], served: Mapping[str, Mapping[str, Any]]) -> 
         yield from _compare(wanted[part], there.get(part), f"{kind}.{part}")
 
 
-def _compare(ours: Any, theirs: Any, path: str) -> Iterator[str]:
-    if not isinstance(ours, Mapping):
-        if ours != theirs:
-            yield f"{path} differs"
-        return
+def _compare(ours: Mapping[str, Any], theirs: Any, path: str) -> Iterator[str]:
+    """Compare two schemas, level by level."""
     if not isinstance(theirs, Mapping):
         yield f"{path} is missing"
         return
     for key, value in ours.items():
-        if key == "description":
-            continue
-        inner = path if key in ("properties", "items", "additionalProperties") else f"{path}.{key}"
-        yield from _compare(value, theirs.get(key), inner)
+        if key == "properties":
+            for name, inner in value.items():
+                yield from _compare(inner, theirs.get(key, {}).get(name), f"{path}.{name}")
+        elif key in ("items", "additionalProperties") and isinstance(value, Mapping):
+            yield from _compare(value, theirs.get(key), f"{path}[]")
+        elif key not in _NOT_COMPARED and value != theirs.get(key):
+            yield f"{path} has another {key}"
