@@ -44,11 +44,6 @@ IMAGE = "REPLAY_CAPTURE_IMAGE"
 ASKED_WORKERS = 16
 """Whose clocks are compared: one worker's node is as likely to be off as another's."""
 
-OUTSIDE = Unseen(
-    "only a process inside the cluster, with the operator's settings, reaches it",
-    "kubectl exec deploy/replay-operator -- replay-operator doctor",
-)
-
 Json = dict[str, Any]
 Bodies: TypeAlias = Seen[tuple[Json, ...]]
 Clock: TypeAlias = Seen[ClockBounds]
@@ -58,9 +53,9 @@ Clock: TypeAlias = Seen[ClockBounds]
 class _Heard:
     """What the network said."""
 
-    livekit: Seen[LiveKitFacts] = OUTSIDE
-    answers: Seen[Mapping[str, WorkerAnswer | None]] = OUTSIDE
-    agent: Seen[AgentFacts] = OUTSIDE
+    livekit: Seen[LiveKitFacts]
+    answers: Seen[Mapping[str, WorkerAnswer | None]]
+    agent: Seen[AgentFacts]
     agent_error: str = ""
     clocks: tuple[tuple[str, Clock], ...] = ()
 
@@ -162,14 +157,21 @@ async def _heard(
     workers: Seen[tuple[PodFacts, ...]],
 ) -> _Heard:
     if running is None:
-        return _Heard()
+        outside = Unseen(
+            "out of reach from outside the cluster",
+            f"kubectl -n {names.namespace} exec deploy/replay-operator -- replay-operator doctor",
+        )
+        return _Heard(outside, outside, outside)
     try:
         livekit = LiveKitSettings.model_validate(_livekit_values(environment))
     except ValidationError as error:
         lacks = ", ".join(
             f"LIVEKIT_{detail['loc'][0]}".upper() for detail in error.errors(include_input=False)
         )
-        return _Heard(livekit=Unseen(f"{lacks} missing or not valid", "run this in the operator's pod"))
+        lost = Unseen(
+            f"{lacks} missing or not valid", "run this in the operator's pod, or as manifests/doctor"
+        )
+        return _Heard(lost, lost, lost)
     async with aiohttp.ClientSession() as session:
         return await _ask(NetworkProbes(session, livekit, names), workers)
 
