@@ -133,7 +133,7 @@ def test_from_outside_only_what_kubernetes_tells_is_seen(ready: Stack) -> None:
     found = report(answer.stdout)
     assert answer.returncode == 0, answer.stdout
     assert at_level(found, "WARN") <= KNOWN_WARNINGS.keys() | ONLY_INSIDE, found
-    assert all("kubectl exec" in found[name]["mend"] for name in ONLY_INSIDE)
+    assert all("exec deploy/replay-operator" in found[name]["mend"] for name in ONLY_INSIDE)
     assert found["secrets"]["level"] == found["settings"]["level"] == found["lease"]["level"] == "PASS"
     assert from_outside(ready, "--strict").returncode == 1
 

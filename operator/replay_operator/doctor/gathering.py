@@ -29,6 +29,7 @@ from replay_operator.doctor.sight import PROBE_SECONDS, see
 from replay_operator.domain.checks.clocks import HERE, LAPTOP, WORKER, ClockBounds
 from replay_operator.domain.checks.facts import Facts, LiveKitFacts, Seen, SettingsFacts, WorkerAnswer
 from replay_operator.domain.checks.objects import (
+    ConfigMapFacts,
     PodFacts,
     SecretUse,
     pod_facts,
@@ -122,10 +123,11 @@ async def _settings(
     hidden = [found for found in maps.values() if isinstance(found, Unseen)]
     if hidden:
         return read_settings(running, "this pod's environment") if running is not None else (hidden[0], None)
-    if None in maps.values():
+    there = [found for found in maps.values() if isinstance(found, ConfigMapFacts)]
+    if len(there) < len(maps):
         return SettingsFacts(source, "it does not exist"), None
-    variables = declared_variables(container, [found.data for found in maps.values()], cluster.namespace)
-    changed_at = max((found.changed_at for found in maps.values() if found.changed_at), default=None)
+    variables = declared_variables(container, [found.data for found in there], cluster.namespace)
+    changed_at = max((found.changed_at for found in there if found.changed_at), default=None)
     started_at = pod_facts(newest).started_at if newest else None
     is_stale = changed_at is not None and started_at is not None and changed_at > started_at
     return read_settings(variables, source, changed_at if is_stale else None)

@@ -30,9 +30,11 @@ class _GivenSettings(OperatorSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings calls it by name
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes all five by name
         init_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """See pydantic-settings."""
         return (init_settings,)
@@ -77,7 +79,7 @@ def given_settings(variables: Mapping[str, str]) -> OperatorSettings:
         ValidationError: They are not valid.
     """
     fields = OperatorSettings.model_fields
-    given = {
+    given: dict[str, Any] = {
         (name if fields[name].validation_alias is None else variable): variables[variable]
         for name, variable in variable_names().items()
         if variable in variables

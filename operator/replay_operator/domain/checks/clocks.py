@@ -70,7 +70,8 @@ def judge_clocks(clocks: Sequence[ClockBounds], unseen: Iterable[str]) -> Verdic
     system = [clock for clock in clocks if clock.name != LAPTOP]
     if len(system) < 2:  # noqa: PLR2004 - two are needed to disagree
         return warned(
-            f"not checked: no two clocks were seen{_missing(unseen)}", "mend what keeps them silent"
+            f"not checked: one clock alone proves nothing{_missing(unseen)}",
+            "mend what keeps the others silent, or run this inside the cluster",
         )
     slowest = min(system, key=lambda clock: clock.high_seconds)
     fastest = max(system, key=lambda clock: clock.low_seconds)

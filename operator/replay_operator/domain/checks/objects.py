@@ -162,7 +162,8 @@ def working_container(spec: Json) -> Json:
 
 def _started_at(statuses: Iterable[Json]) -> datetime | None:
     begun = [((status.get("state") or {}).get("running") or {}).get("startedAt") for status in statuses]
-    return max(map(datetime.fromisoformat, begun)) if begun and all(begun) else None
+    known = [datetime.fromisoformat(text) for text in begun if text]
+    return max(known) if known and len(known) == len(begun) else None
 
 
 def _trouble(statuses: Iterable[Json]) -> str:

@@ -56,6 +56,8 @@ def check_access_mode(facts: Facts) -> Verdict:
     choices = facts.choices
     if isinstance(choices, Unseen):
         return not_seen(choices)
+    if facts.buffer_claim is None and facts.archive_claim is None:
+        return warned("not checked: there are no claims", "mend claims first")
     return together(_access(facts, choices), _topology(facts))
 
 
