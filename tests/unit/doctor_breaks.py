@@ -48,7 +48,9 @@ def buffer(**changes: Any) -> dict[str, Any]:
 
 
 def nfs(*options: str) -> dict[str, Any]:
-    best = ["rw", "noatime", "vers=4.1", "hard", "rsize=1048576", "wsize=1048576"]
+    # As /proc/self/mountinfo has them for `nfsvers=4.1,hard,actimeo=1,...`: noatime means nothing there.
+    times = ["acregmin=1", "acregmax=1", "acdirmin=1", "acdirmax=1"]
+    best = ["rw", "relatime", "vers=4.1", "hard", "local_lock=none", "rsize=1048576", "wsize=1048576", *times]
     wrong = [option.partition("=")[0] for option in options]
     kept = [option for option in best if option.partition("=")[0] not in wrong]
     if "soft" in options:
@@ -267,6 +269,12 @@ BROKEN = [
     ("mount-options", WARN, "without noatime", buffer(options=("rw", "relatime"))),
     ("mount-options", PASS, "hard", nfs()),
     ("mount-options", FAIL, "soft", nfs("soft")),
+    ("mount-options", PASS, "nfs", buffer(file_system="ceph", options=("rw", "relatime", "name=nfs"))),
+    ("mount-options", PASS, "noac", nfs("acregmax=60", "noac")),
+    ("mount-options", WARN, "up to 12 s late", nfs("acregmax=60")),
+    ("mount-options", FAIL, "taken for dead", nfs("acdirmax=60") | choosing(segment_seconds=4)),
+    ("mount-options", FAIL, "two agents", nfs("local_lock=all")),
+    ("mount-options", FAIL, "two agents", nfs("nolock")),
     ("mount-options", WARN, "NFS 3", nfs("vers=3")),
     ("mount-options", WARN, "NFS 4.0", nfs("vers=4.0")),
     ("mount-options", PASS, "4.2", nfs("vers=4.2")),

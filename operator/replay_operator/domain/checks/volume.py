@@ -10,9 +10,16 @@ from replay_operator.domain.checks.objects import PodFacts
 from replay_operator.domain.checks.verdict import Unseen, Verdict, failed, not_seen, passed, together, warned
 
 LOCAL_FILE_SYSTEMS = ("xfs", "ext4", "zfs", "btrfs", "f2fs", "ext3")
-NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "ceph", "fuse.ceph", "lustre", "gpfs")
+NFS = ("nfs", "nfs4")
+NETWORK_FILE_SYSTEMS = (*NFS, "ceph", "fuse.ceph", "lustre", "gpfs")
 NFS_TRANSFER_BYTES = 1024 * 1024
 """rsize and wsize of the published mount options: a segment of 10 s at 6 Mbit/s is eight such calls."""
+
+SEEN_AFTER_SECONDS = 1
+"""How long an NFS client may believe what it knows of a file that another node writes."""
+
+SAFE_SEGMENT_SECONDS = 10
+"""With the client's own 30 s, a run of shorter segments counts as dead before its first playlist is seen."""
 
 LITTLE_SHARE = 0.15
 VERY_LITTLE_SHARE = 0.05
@@ -20,6 +27,7 @@ VERY_LITTLE_SHARE = 0.05
 
 _SETGID = 0o2000
 _GIB = 1024**3
+_MOUNT_OPTIONS = "mountOptions of the StorageClass or PersistentVolume; then start the pods again"
 
 
 def _buffer(facts: Facts) -> VolumeFacts | Verdict:
@@ -84,41 +92,64 @@ def _primary(pod: PodFacts) -> int:
 
 
 def check_mount_options(facts: Facts) -> Verdict:
-    """The options fit many small writes by several hosts: noatime, and NFS hard, 4.1 and in large calls."""
+    """The options fit many writes by several hosts: noatime, and NFS hard, 4.1, seen soon, locked for all."""
     volume = _buffer(facts)
     if isinstance(volume, Verdict):
         return volume
-    return together(_options(volume), ",".join(volume.options))
+    return together(_options(volume, facts), ",".join(volume.options))
 
 
-def _options(volume: VolumeFacts) -> Iterator[Verdict]:
+def _options(volume: VolumeFacts, facts: Facts) -> Iterator[Verdict]:
     options = dict(option.partition("=")[::2] for option in volume.options)
-    mend = "mountOptions of the StorageClass or PersistentVolume; then start the pods again"
-    if "noatime" not in options:
+    if volume.file_system in NFS:
+        yield from _nfs(options)
+        yield from _seen_late(options, facts)
+    elif volume.file_system not in NETWORK_FILE_SYSTEMS and "noatime" not in options:
+        # A network client leaves access times to its server, where nobody here can look.
         yield warned(
             f"{volume.path} is mounted without noatime: reading a segment writes to the disk",
-            f"noatime in {mend}",
+            f"noatime in {_MOUNT_OPTIONS}",
         )
-    if volume.file_system in ("nfs", "nfs4"):
-        yield from _nfs(options, mend)
 
 
-def _nfs(options: dict[str, str], mend: str) -> Iterator[Verdict]:
+def _nfs(options: dict[str, str]) -> Iterator[Verdict]:
     if "soft" in options or "softerr" in options:
-        yield failed("NFS is mounted soft: a slow server becomes a lost segment", f"hard in {mend}")
+        yield failed("NFS is mounted soft: a slow server becomes a lost segment", f"hard in {_MOUNT_OPTIONS}")
+    if "nolock" in options or options.get("local_lock") in ("all", "flock"):
+        yield failed(
+            "locks hold on one node only: two agents on two nodes would both delete",
+            f"neither nolock nor local_lock in {_MOUNT_OPTIONS}",
+        )
     version = options.get("vers", "")
     if not version.startswith("4.") or version == "4.0":
         yield warned(
             f"NFS {version or 'of unknown version'}: 4.1 has sessions, so that a repeated call is done once",
-            f"nfsvers=4.1 in {mend}",
+            f"nfsvers=4.1 in {_MOUNT_OPTIONS}",
         )
     for name in ("rsize", "wsize"):
         size = options.get(name, "")
         if not size.isdigit() or int(size) < NFS_TRANSFER_BYTES:
             yield warned(
                 f"{name} is {size or 'unknown'}: {NFS_TRANSFER_BYTES} takes fewer calls",
-                f"{name}={NFS_TRANSFER_BYTES} in {mend}, and a server that allows it",
+                f"{name}={NFS_TRANSFER_BYTES} in {_MOUNT_OPTIONS}, and a server that allows it",
             )
+
+
+def _seen_late(options: dict[str, str], facts: Facts) -> Iterator[Verdict]:
+    """What a worker writes must be seen before its run is taken for dead."""
+    times = [options.get(name, options.get("actimeo", "")) for name in ("acregmax", "acdirmax")]
+    if "noac" in options or all(time.isdigit() and int(time) <= SEEN_AFTER_SECONDS for time in times):
+        return
+    mend = f"actimeo={SEEN_AFTER_SECONDS} in {_MOUNT_OPTIONS}"
+    segment_seconds = 0 if isinstance(facts.choices, Unseen) else facts.choices.segment_seconds
+    if segment_seconds < SAFE_SEGMENT_SECONDS:
+        yield failed(
+            f"without actimeo={SEEN_AFTER_SECONDS} a run's first playlist is seen up to 30 s late: with segments "
+            f"of {segment_seconds} s it is taken for dead before, and started again",
+            mend,
+        )
+    else:
+        yield warned(f"without actimeo={SEEN_AFTER_SECONDS} segments are seen up to 12 s late", mend)
 
 
 def check_file_system(facts: Facts) -> Verdict:
