@@ -42,7 +42,7 @@ def volume_facts(root: Path) -> VolumeFacts | None:
         _logger.warning("%s cannot be looked at: %s", root, error)
         return None
     return VolumeFacts(
-        path=str(root),
+        path=str(real),
         mount_point=mount.point,
         file_system=mount.file_system,
         source=mount.source,

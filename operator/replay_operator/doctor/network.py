@@ -23,6 +23,9 @@ from replay_operator.livekit.port import LiveKit
 from replay_operator.livekit.workers import AVAILABLE_CORES, health_url, read_health
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
+AGENT_QUESTIONS = 3
+"""The quickest answer tells most of its clock; the first one waits for everything that begins at once."""
+
 NO_ROOM = "replay-operator-doctor"
 """A room that nobody has: asking who is in it needs the same right as asking it of a real one."""
 
@@ -66,10 +69,12 @@ class NetworkProbes:
         """Ask the agent how it is, and what its clock says."""
         token_file = self.settings.agent_token_directory / "token"
         client = AgentClient(self.settings.agent_url, token_file, self.session)
-        sent_at = now()
-        facts = await client.facts()
-        sample = ClockSample(sent_at, now(), facts.clock)
-        return facts, clock_bounds("the agent", [sample], resolution_seconds=0.0)
+        samples = []
+        for _ in range(AGENT_QUESTIONS):
+            sent_at = now()
+            facts = await client.facts()
+            samples.append(ClockSample(sent_at, now(), facts.clock))
+        return facts, clock_bounds("the agent", samples, resolution_seconds=0.0)
 
     async def ask_workers(self, workers: Iterable[PodFacts]) -> dict[str, WorkerAnswer | None]:
         """Ask ready workers what they hold; None of one that gives no answer, or one that makes no sense."""

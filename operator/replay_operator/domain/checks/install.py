@@ -22,10 +22,10 @@ def check_settings(facts: Facts) -> Verdict:
         return not_seen(settings)
     if settings.error:
         return failed(
-            f"the settings of {settings.source} are not valid: {settings.error}",
+            f"settings of {settings.source} are not valid: {settings.error}",
             "correct them: an operator that starts with these ends with exit code 78",
         )
-    return together(_odd_settings(facts), f"all of {settings.source} are valid")
+    return together(_odd_settings(facts), f"all settings of {settings.source} are valid")
 
 
 def _odd_settings(facts: Facts) -> Iterator[Verdict]:

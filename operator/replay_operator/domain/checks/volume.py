@@ -144,8 +144,8 @@ def _seen_late(options: dict[str, str], facts: Facts) -> Iterator[Verdict]:
     segment_seconds = 0 if isinstance(facts.choices, Unseen) else facts.choices.segment_seconds
     if segment_seconds < SAFE_SEGMENT_SECONDS:
         yield failed(
-            f"without actimeo={SEEN_AFTER_SECONDS} a run's first playlist is seen up to 30 s late: with segments "
-            f"of {segment_seconds} s it is taken for dead before, and started again",
+            f"without actimeo={SEEN_AFTER_SECONDS} a run's first playlist is seen up to 30 s late: with "
+            f"segments of {segment_seconds} s it is taken for dead before, and started again",
             mend,
         )
     else:
