@@ -28,7 +28,7 @@ EXIT_COULD_NOT_RUN = 2
 
 
 class CouldNotRunError(Exception):
-    """There is no API server to ask; the message says what to do."""
+    """There is no API server to ask, or it tells us nothing; the message says what to do."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments: The command line without the program's name and the subcommand.
 
     Returns:
-        The exit code: 0 when nothing failed, 1 when something did, 2 when there was nobody to ask.
+        The exit code: 0 when nothing failed, 1 when something did, 2 when nobody could be asked.
     """
     flags = _parser().parse_args(arguments)
     kubeconfig = flags.kubeconfig or _path(os.environ.get("REPLAY_KUBECONFIG"))
@@ -80,7 +80,11 @@ async def _facts(kubeconfig: Path | None, namespace: str, environment: Mapping[s
         reached = await see("the API server", gateway.document("/version"))
         if isinstance(reached, Unseen):
             raise CouldNotRunError(reached.why)
-        return await gather_facts(gateway, namespace, environment)
+        facts = await gather_facts(gateway, namespace, environment)
+        if isinstance(facts.operator_pods, Unseen):
+            # A page of warnings with exit code 0 would look like a pass to CI.
+            raise CouldNotRunError(f"namespace {namespace}: {facts.operator_pods.why}")
+        return facts
     finally:
         await gateway.close()
 

@@ -38,12 +38,10 @@ class Doctor:
         rendered = self.plane.kubectl("kustomize", str(MANIFESTS / "base"))
         return [o for o in yaml.safe_load_all(rendered) if o and o["kind"] in kinds]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "replay_operator", "doctor", "-n", self.namespace, *arguments]
-        kubeconfig = ("--kubeconfig", str(self.plane.kubeconfig))
-        return subprocess.run(
-            [*command, *kubeconfig], check=False, capture_output=True, text=True, timeout=60
-        )
+        access = ("--kubeconfig", str(kubeconfig or self.plane.kubeconfig))
+        return subprocess.run([*command, *access], check=False, capture_output=True, text=True, timeout=60)
 
     def report(self) -> dict[str, Json]:
         answer = self.run("-o", "json")
@@ -176,6 +174,23 @@ def test_a_secret_without_the_key_that_a_pod_needs_fails_by_name(doctor: Doctor)
     assert check["level"] == "FAIL"
     assert "replay-operator-livekit has no key 'api-secret'" in check["message"]
     assert "there is no Secret replay-operator-agent" in check["message"]
+
+
+def test_somebody_without_any_right_is_told_so_and_gets_no_exit_code_of_a_pass(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    doctor.plane.kubectl("-n", doctor.namespace, "create", "serviceaccount", "nobody")
+    token = doctor.plane.kubectl("-n", doctor.namespace, "create", "token", "nobody").strip()
+    access = yaml.safe_load(doctor.plane.kubeconfig.read_text())
+    access["users"][0]["user"] = {"token": token}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(access))
+
+    answer = doctor.run(kubeconfig=kubeconfig)
+
+    assert answer.returncode == 2
+    assert "needs list on pods" in answer.stderr
+    assert answer.stdout == ""
 
 
 def test_the_job_is_admitted_under_pod_security_and_reads_only(doctor: Doctor) -> None:
