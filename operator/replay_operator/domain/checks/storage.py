@@ -14,7 +14,7 @@ SLOW_WORDS = ("hdd", "slow", "cold", "archive", "st1", "sc1", "magnetic", "s3", 
 SHARED = ("ReadWriteMany",)
 ONE_NODE = "ReadWriteOnce"
 ONE_POD = "ReadWriteOncePod"
-_MEASURE = "measure it: replay-operator benchmark-volume, in a pod that mounts the claim"
+_MEASURE = "measure it: replay-operator benchmark-volume"
 
 
 def check_claims(facts: Facts) -> Verdict:
