@@ -44,8 +44,11 @@ class Doctor:
         return subprocess.run([*command, *access], check=False, capture_output=True, text=True, timeout=60)
 
     def report(self) -> dict[str, Json]:
-        answer = self.run("-o", "json")
-        return {check["name"]: check for check in json.loads(answer.stdout)["checks"]}
+        return by_name(self.run("-o", "json").stdout)
+
+
+def by_name(report: str) -> dict[str, Json]:
+    return {check["name"]: check for check in json.loads(report)["checks"]}
 
 
 @pytest.fixture
@@ -72,9 +75,9 @@ def running_operator(doctor: Doctor, started_at: datetime) -> None:
 
 
 def test_in_an_empty_namespace_everything_that_is_missing_is_named(doctor: Doctor) -> None:
-    answer = doctor.run()
+    answer = doctor.run("-o", "json")
+    report = by_name(answer.stdout)
     assert answer.returncode == 1
-    report = doctor.report()
     failed = {name for name, check in report.items() if check["level"] == "FAIL"}
     assert {"settings", "operator", "agent", "lease", "workers-ready"} <= failed
     assert "does not exist" in report["settings"]["message"]
