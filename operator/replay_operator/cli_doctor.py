@@ -77,7 +77,9 @@ async def _facts(kubeconfig: Path | None, namespace: str, environment: Mapping[s
             f"no way to the cluster: {error}; give --kubeconfig, or set KUBECONFIG"
         ) from error
     try:
-        reached = await see("the API server", gateway.document("/version"))
+        reached = await see(
+            "the API server", gateway.document("/version"), right="credentials that it accepts"
+        )
         if isinstance(reached, Unseen):
             raise CouldNotRunError(reached.why)
         facts = await gather_facts(gateway, namespace, environment)

@@ -88,7 +88,11 @@ class ClusterProbes:
 
     async def definitions(self) -> Seen[tuple[str, ...]]:
         """Say what the served definitions lack."""
-        found = await see("the definitions", self.gateway.document(f"/openapi/v3/apis/{GROUP}/{VERSION}"))
+        found = await see(
+            "the definitions",
+            self.gateway.document(f"/openapi/v3/apis/{GROUP}/{VERSION}"),
+            right="get on /openapi",
+        )
         if isinstance(found, Unseen):
             return found
         return differences(found.body if found else None)
