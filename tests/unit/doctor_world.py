@@ -155,7 +155,7 @@ HEALTHY = Facts(
     buffer_claim=claim("replay-buffers"),
     archive_claim=claim("replay-archive"),
     autoscaler=AUTOSCALER,
-    budgets=(BudgetFacts("livekit-egress", FLEET, 1),),
+    budgets=(BudgetFacts("livekit-egress", FLEET),),
     lease=LEASE,
     secret_uses=(SecretUse("replay-operator-livekit", "api-key", "worker-1", started=True),),
     secret_keys={"replay-operator-livekit": frozenset({"api-key", "api-secret", "url"})},

@@ -11,8 +11,16 @@ import pytest
 from replay_operator.domain.checks.checklist import CHECKS, Check, examine, overall
 from replay_operator.domain.checks.facts import NOT_ASKED, Facts
 from replay_operator.domain.checks.objects import PodFacts
-from replay_operator.domain.checks.verdict import Level, Unseen
-from tests.unit.doctor_breaks import BROKEN, PASS, WARN, workers
+from replay_operator.domain.checks.verdict import (
+    Level,
+    Unseen,
+    Verdict,
+    failed,
+    passed,
+    together,
+    warned,
+)
+from tests.unit.doctor_breaks import BROKEN, FAIL, PASS, WARN, workers
 from tests.unit.doctor_world import HEALTHY, finding, pod
 
 
@@ -90,6 +98,11 @@ def test_a_worker_on_its_way_out_is_not_judged() -> None:
     )
     findings = examine(replace(HEALTHY, workers=(*HEALTHY.workers, leaving)))
     assert overall(findings) is PASS
+
+
+def test_of_several_faults_the_worst_is_told_first_and_each_way_to_mend_it_once() -> None:
+    bad = (warned("slow", "hurry"), passed("fine"), failed("broken", "mend"), warned("late", "hurry"))
+    assert together(bad, "all well") == Verdict(FAIL, "broken; slow; late", "mend; hurry")
 
 
 def test_the_same_fault_of_many_pods_is_told_once() -> None:

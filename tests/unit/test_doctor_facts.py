@@ -19,7 +19,13 @@ from replay_operator.doctor.settings import (
     read_settings,
 )
 from replay_operator.domain.checks.definitions import differences
-from replay_operator.domain.checks.objects import MountFacts, config_map_facts, pod_facts, secret_uses
+from replay_operator.domain.checks.objects import (
+    MountFacts,
+    budget_facts,
+    config_map_facts,
+    pod_facts,
+    secret_uses,
+)
 from replay_operator.settings import OperatorSettings
 
 GIVEN = {"POD_NAMESPACE": "replay", "REPLAY_CAPTURE_IMAGE": "replay-operator:1"}
@@ -92,6 +98,20 @@ def test_a_pod_whose_container_waits_has_not_proved_its_secrets() -> None:
     pod = body()
     pod["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CreateContainerConfigError"}}
     assert not any(use.started for use in secret_uses(pod))
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels"),
+    [
+        ({}, None),
+        ({"selector": {}}, {}),
+        ({"selector": {"matchLabels": {"app": "egress"}}}, {"app": "egress"}),
+    ],
+)
+def test_a_budget_without_a_selector_takes_no_pod_and_an_empty_one_takes_all(
+    spec: dict[str, Any], labels: dict[str, str] | None
+) -> None:
+    assert budget_facts({"metadata": {"name": "b"}, "spec": spec}).selector == labels
 
 
 def test_settings_are_read_from_what_is_given_and_not_from_this_process(

@@ -93,15 +93,14 @@ class AutoscalerFacts:
 
 @dataclass(frozen=True, slots=True)
 class BudgetFacts:
-    """A PodDisruptionBudget; `selector` are its matchLabels."""
+    """A PodDisruptionBudget; `selector` are its matchLabels: none take all pods, None takes no pod."""
 
     name: str
-    selector: Mapping[str, str]
-    allowed: int | None
+    selector: Mapping[str, str] | None
 
     def covers(self, pod: PodFacts) -> bool:
         """Tell whether it protects a pod."""
-        return bool(self.selector) and self.selector.items() <= dict(pod.labels).items()
+        return self.selector is not None and self.selector.items() <= dict(pod.labels).items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +257,9 @@ def budget_facts(body: Json) -> BudgetFacts:
     Args:
         body: As the API server gave it.
     """
-    selector = (body["spec"].get("selector") or {}).get("matchLabels") or {}
-    return BudgetFacts(
-        body["metadata"]["name"], selector, (body.get("status") or {}).get("disruptionsAllowed")
-    )
+    selector = body["spec"].get("selector")
+    labels = None if selector is None else selector.get("matchLabels") or {}
+    return BudgetFacts(body["metadata"]["name"], labels)
 
 
 def secret_uses(body: Json) -> Iterator[SecretUse]:
