@@ -54,6 +54,13 @@ async def test_an_agent_tells_the_time_of_its_own_clock(rig: Rig) -> None:
     assert (await facts(rig)).clock == rig.clock.now()
 
 
+async def test_an_agent_tells_its_floor_once_it_has_looked(rig: Rig) -> None:
+    await rig.agent.keep_floor()
+    told = await facts(rig)
+    assert told.space is not None
+    assert 0 < told.space.floor_bytes < told.space.size_bytes
+
+
 async def test_asking_for_the_volume_leaves_no_trace_on_it(rig: Rig) -> None:
     before = sorted(path.name for path in rig.volume.rglob("*"))
     await facts(rig)

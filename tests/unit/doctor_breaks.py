@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from replay_operator.api.agent import VolumeSpace
 from replay_operator.domain.checks.clocks import ClockBounds
 from replay_operator.domain.checks.facts import (
     NOT_ASKED,
@@ -45,6 +46,11 @@ def agent(**changes: Any) -> dict[str, Any]:
 
 def buffer(**changes: Any) -> dict[str, Any]:
     return agent(buffer=volume("/buffer", **changes))
+
+
+def floor(**changes: Any) -> dict[str, Any]:
+    space = VolumeSpace(size_bytes=100 * GIB, free_bytes=80 * GIB, floor_bytes=5 * GIB)
+    return agent(space=space.model_copy(update=changes))
 
 
 def nfs(*options: str) -> dict[str, Any]:
@@ -289,6 +295,10 @@ BROKEN = [
     ("mount-options", WARN, "wsize is 65536", nfs("wsize=65536")),
     ("free-space", FAIL, "4.0 of 100.0 GiB", buffer(free_bytes=4 * GIB)),
     ("free-space", WARN, "/archive", agent(archive=volume("/archive", free_bytes=14 * GIB))),
+    ("free-space", FAIL, "nothing more may go", floor(free_bytes=GIB, missing_bytes=GIB)),
+    ("free-space", FAIL, "inside their windows", floor(free_bytes=GIB)),
+    ("free-space", WARN, "in 60 minutes", floor(full_in_seconds=3590)),
+    ("free-space", PASS, "5.0 GiB of the buffer volume", floor(full_in_seconds=3600)),
     ("free-space", PASS, "80.0 of 100.0 GiB", {}),
     ("free-inodes", FAIL, "40 of 1000", buffer(free_inodes=40)),
     ("free-inodes", PASS, "as it needs them", buffer(total_inodes=0, free_inodes=0)),

@@ -242,6 +242,7 @@ class Agent:
             not_ready=not_ready,
             buffer=buffer,
             archive=archive,
+            space=self._floor.report(),
         )
 
     async def why_not_ready(self) -> str | None:

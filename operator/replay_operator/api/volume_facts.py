@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from replay_operator.api.agent import VolumeSpace
 from replay_operator.api.model import ApiModel
 
 
@@ -33,10 +34,15 @@ class VolumeFacts(ApiModel):
 
 
 class AgentFacts(ApiModel):
-    """What an agent says of itself. A volume is absent when it cannot be read."""
+    """What an agent says of itself. A volume is absent when it cannot be read.
+
+    `space` is what it knows of the buffer volume's floor and of when it will be full; absent before its first
+    look.
+    """
 
     version: str
     clock: AwareDatetime
     not_ready: str | None = None
     buffer: VolumeFacts | None = None
     archive: VolumeFacts | None = None
+    space: VolumeSpace | None = None

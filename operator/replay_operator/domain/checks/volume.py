@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from replay_operator.api.agent import VolumeSpace
 from replay_operator.api.volume_facts import VolumeFacts
 from replay_operator.domain.checks.facts import Facts
 from replay_operator.domain.checks.objects import PodFacts
@@ -24,6 +25,9 @@ SAFE_SEGMENT_SECONDS = 10
 LITTLE_SHARE = 0.15
 VERY_LITTLE_SHARE = 0.05
 """Of a volume's bytes or i-nodes. A file system is slow long before it is full."""
+
+SOON_SECONDS = 3600
+"""Time for a person to act."""
 
 _SETGID = 0o2000
 _GIB = 1024**3
@@ -177,8 +181,26 @@ def check_file_system(facts: Facts) -> Verdict:
 
 
 def check_space(facts: Facts) -> Verdict:
-    """There are bytes left on both volumes."""
-    return _share_left(facts, "bytes")
+    """There are bytes left on both volumes; the buffer volume keeps its floor and is not about to fill."""
+    left = _share_left(facts, "bytes")
+    if isinstance(facts.agent, Unseen) or facts.agent.space is None:
+        return left
+    floor = f"{facts.agent.space.floor_bytes / _GIB:.1f} GiB of the buffer volume are its floor"
+    return together([left, *_floor(facts.agent.space)], f"{left.message}; {floor}")
+
+
+def _floor(space: VolumeSpace) -> Iterator[Verdict]:
+    grow = "grow the claim, or shorten windows"
+    if space.missing_bytes:
+        yield failed(
+            f"{space.missing_bytes / _GIB:.1f} GiB lack to the floor, and nothing more may go: what is left "
+            "is pinned, or the newest of a recording",
+            grow,
+        )
+    elif space.free_bytes < space.floor_bytes:
+        yield failed("the buffer volume is below its floor: segments inside their windows are deleted", grow)
+    elif space.full_in_seconds is not None and space.full_in_seconds < SOON_SECONDS:
+        yield warned(f"the buffer volume will be full in {space.full_in_seconds / 60:.0f} minutes", grow)
 
 
 def check_inodes(facts: Facts) -> Verdict:
