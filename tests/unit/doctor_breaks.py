@@ -48,9 +48,10 @@ def buffer(**changes: Any) -> dict[str, Any]:
     return agent(buffer=volume("/buffer", **changes))
 
 
-def floor(**changes: Any) -> dict[str, Any]:
+def floor(archive_free_bytes: int = 80 * GIB, **changes: Any) -> dict[str, Any]:
     space = VolumeSpace(size_bytes=100 * GIB, free_bytes=80 * GIB, floor_bytes=5 * GIB)
-    return agent(space=space.model_copy(update=changes))
+    archive = volume("/archive", free_bytes=archive_free_bytes)
+    return agent(space=space.model_copy(update=changes), archive=archive)
 
 
 def nfs(*options: str) -> dict[str, Any]:
@@ -297,8 +298,11 @@ BROKEN = [
     ("free-space", WARN, "/archive", agent(archive=volume("/archive", free_bytes=14 * GIB))),
     ("free-space", FAIL, "nothing more may go", floor(free_bytes=GIB, missing_bytes=GIB)),
     ("free-space", FAIL, "inside their windows", floor(free_bytes=GIB)),
+    ("free-space", FAIL, "4.0 of 100.0 GiB free on /archive", floor(archive_free_bytes=4 * GIB)),
+    ("free-space", WARN, "near it", floor(free_bytes=10 * GIB - 1)),
+    ("free-space", PASS, "10.0 of 100.0", floor(free_bytes=10 * GIB)),
     ("free-space", WARN, "in 60 minutes", floor(full_in_seconds=3590)),
-    ("free-space", PASS, "5.0 GiB of the buffer volume", floor(full_in_seconds=3600)),
+    ("free-space", PASS, "its floor is 5.0", floor(full_in_seconds=3600)),
     ("free-space", PASS, "80.0 of 100.0 GiB", {}),
     ("free-inodes", FAIL, "40 of 1000", buffer(free_inodes=40)),
     ("free-inodes", PASS, "as it needs them", buffer(total_inodes=0, free_inodes=0)),

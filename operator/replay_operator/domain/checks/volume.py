@@ -182,25 +182,27 @@ def check_file_system(facts: Facts) -> Verdict:
 
 def check_space(facts: Facts) -> Verdict:
     """There are bytes left on both volumes; the buffer volume keeps its floor and is not about to fill."""
-    left = _share_left(facts, "bytes")
-    if isinstance(facts.agent, Unseen) or facts.agent.space is None:
-        return left
-    floor = f"{facts.agent.space.floor_bytes / _GIB:.1f} GiB of the buffer volume are its floor"
-    return together([left, *_floor(facts.agent.space)], f"{left.message}; {floor}")
+    if isinstance(facts.agent, Unseen) or facts.agent.space is None or facts.agent.archive is None:
+        return _share_left(facts, "bytes")
+    space, archive = facts.agent.space, _left(facts.agent.archive, "bytes")
+    said = (
+        f"{space.free_bytes / _GIB:.1f} of {space.size_bytes / _GIB:.1f} GiB free on the buffer volume, "
+        f"its floor is {space.floor_bytes / _GIB:.1f}"
+    )
+    return together([*_floor(space, said), archive], f"{said}; {archive.message}")
 
 
-def _floor(space: VolumeSpace) -> Iterator[Verdict]:
+def _floor(space: VolumeSpace, said: str) -> Iterator[Verdict]:
+    """A share says little where others write too, or a disk is large: the floor is what counts."""
     grow = "grow the claim, or shorten windows"
     if space.missing_bytes:
-        yield failed(
-            f"{space.missing_bytes / _GIB:.1f} GiB lack to the floor, and nothing more may go: what is left "
-            "is pinned, or the newest of a recording",
-            grow,
-        )
+        yield failed(f"{said}; nothing more may go: what is left is pinned, or newest of a recording", grow)
     elif space.free_bytes < space.floor_bytes:
-        yield failed("the buffer volume is below its floor: segments inside their windows are deleted", grow)
+        yield failed(f"{said}: segments inside their windows are deleted", grow)
+    elif space.free_bytes < 2 * space.floor_bytes:
+        yield warned(f"{said}: near it, segments inside their windows go", grow)
     elif space.full_in_seconds is not None and space.full_in_seconds < SOON_SECONDS:
-        yield warned(f"the buffer volume will be full in {space.full_in_seconds / 60:.0f} minutes", grow)
+        yield warned(f"{said}; it will be full in {space.full_in_seconds / 60:.0f} minutes", grow)
 
 
 def check_inodes(facts: Facts) -> Verdict:
