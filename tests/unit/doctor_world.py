@@ -42,7 +42,6 @@ def pod(name: str, **changes: Any) -> PodFacts:
         terminating=False,
         started_at=NOW,
         trouble="",
-        restarts=0,
         labels=FLEET,
         annotations={},
         grace_seconds=3600,
@@ -101,7 +100,6 @@ def claim(name: str, **changes: Any) -> ClaimFacts:
         storage_class="fast-ssd",
         access_modes=("ReadWriteOnce",),
         volume_mode="Filesystem",
-        requested="20Gi",
         capacity="20Gi",
         conditions={},
     )

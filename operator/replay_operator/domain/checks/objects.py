@@ -41,7 +41,6 @@ class PodFacts:
     terminating: bool
     started_at: datetime | None
     trouble: str
-    restarts: int
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     grace_seconds: int
@@ -74,7 +73,6 @@ class ClaimFacts:
     storage_class: str
     access_modes: tuple[str, ...]
     volume_mode: str
-    requested: str
     capacity: str
     conditions: Mapping[str, str]
 
@@ -134,7 +132,6 @@ def pod_facts(body: Json) -> PodFacts:
         terminating="deletionTimestamp" in metadata,
         started_at=_started_at(statuses),
         trouble=_trouble(statuses) or _not_scheduled(status),
-        restarts=sum(int(container.get("restartCount") or 0) for container in statuses),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
         grace_seconds=int(spec.get("terminationGracePeriodSeconds") or 0),
@@ -220,7 +217,6 @@ def claim_facts(body: Json) -> ClaimFacts:
         storage_class=spec.get("storageClassName") or "",
         access_modes=tuple(spec.get("accessModes") or ()),
         volume_mode=spec.get("volumeMode") or "Filesystem",
-        requested=((spec.get("resources") or {}).get("requests") or {}).get("storage") or "",
         capacity=(status.get("capacity") or {}).get("storage") or "",
         conditions={
             c["type"]: c.get("message") or ""
