@@ -26,8 +26,8 @@ from replay_operator.cli_benchmark_volume import main
 from tests.livekit_double.tests.waiting import until
 
 COMMAND = (sys.executable, "-m", "replay_operator", "benchmark-volume")
-SMALL = ("--preset", "H264_720P_30", "--segment-seconds", "2", "--seconds", "0.2")
-SEGMENT_BYTES = 3128 * 125 * 2
+SMALL = ("--preset", "H264_720P_30", "--segment-seconds", "15", "--seconds", "0.1")
+SEGMENT_BYTES = 3128 * 125 * 15
 PLENTY = 1 << 40
 
 
