@@ -22,7 +22,7 @@ from replay_operator.agent.volume_benchmark import (
     own_directory,
     space_needed,
 )
-from replay_operator.cli_benchmark_volume import main
+from replay_operator.cli.benchmark_volume import main
 from tests.livekit_double.tests.waiting import until
 
 COMMAND = (sys.executable, "-m", "replay_operator", "benchmark-volume")

@@ -21,7 +21,7 @@ from replay_operator.api.replaycapture import (
     NotificationState,
     ReplayCapture,
 )
-from replay_operator.cli_room import MOMENT_LABEL
+from replay_operator.cli.capture_room import MOMENT_LABEL
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.cluster.jobs import expire_job, job_body
 from replay_operator.cluster.kubeconfig import current_namespace

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from replay_operator import cli_room
 from replay_operator.api.replaycapture import ReplayCapture
-from replay_operator.cli_room import MOMENT_LABEL, capture_body, capture_room
+from replay_operator.cli import capture_room as command
+from replay_operator.cli.capture_room import MOMENT_LABEL, capture_body, capture_room
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
 from tests.builders import NAMESPACE, buffer_body
 from tests.contract.fake_cluster import FakeCluster
@@ -81,7 +81,7 @@ def test_a_command_line_without_one_clear_range_is_refused(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli_room.main(["standup", *flags])
+        command.main(["standup", *flags])
     assert ended.value.code == 2
     assert "usage: replay-operator capture-room" in capsys.readouterr().err
 
@@ -96,7 +96,7 @@ def connected(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> FakeClus
     async def close(_: object) -> None:
         return
 
-    monkeypatch.setattr(cli_room.KubernetesGateway, "connect", connect)
+    monkeypatch.setattr(command.KubernetesGateway, "connect", connect)
     monkeypatch.setattr(FakeCluster, "close", close)
     return cluster
 
@@ -104,7 +104,7 @@ def connected(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> FakeClus
 def test_the_flags_become_the_captures(connected: FakeCluster) -> None:
     flags = ["--start", "2026-11-23T13:00:00+01:00", "--end", "2026-11-23T12:01:00.250Z", "-n", NAMESPACE]
     flags += ["--name", "goal-3", "--title", "Third goal", "--tail", "Skip", "--ttl", "60"]
-    assert cli_room.main(["standup", *flags, "--deletion-policy", "Delete"]) == 0
+    assert command.main(["standup", *flags, "--deletion-policy", "Delete"]) == 0
     body = made_captures(connected)["goal-3-alice-screen"]
     body["metadata"] |= {"creationTimestamp": "2026-11-23T12:02:00Z"}
     spec = ReplayCapture.model_validate(body).spec.to_wire()
@@ -120,7 +120,7 @@ def test_without_a_name_it_is_the_room_and_the_time(
     connected: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     connected.add(BUFFERS, buffer_body(name="dave", uid="uid-dave", room="Room 7 / Süd"))
-    assert cli_room.main(["Room 7 / Süd", "--last", "30", "--post-roll", "5", "-n", NAMESPACE]) == 0
+    assert command.main(["Room 7 / Süd", "--last", "30", "--post-roll", "5", "-n", NAMESPACE]) == 0
     (name,) = capsys.readouterr().out.split()
     assert name.startswith("room-7-s-d-20")
     assert name.endswith("-dave")

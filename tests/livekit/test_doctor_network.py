@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from replay_operator.cli.doctor.clock_samples import watch_clock
+from replay_operator.cli.doctor.network import NetworkProbes, now
+from replay_operator.cli.doctor.settings import given_settings
 from replay_operator.controller.agent_client import AgentUnavailable
-from replay_operator.doctor.clock_samples import watch_clock
-from replay_operator.doctor.network import NetworkProbes, now
-from replay_operator.doctor.settings import given_settings
 from replay_operator.livekit.workers import MAX_ANSWER_BYTES
 from replay_operator.settings import LiveKitSettings
 from tests.livekit_double.fixtures import DoubleInProcess

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from replay_operator import __version__
-from replay_operator.cli import EXIT_CONFIGURATION, run
+from replay_operator.cli.program import EXIT_CONFIGURATION, run
 
 COMMANDS = ("run", "agent", "capture", "capture-room", "crds", "benchmark-volume", "plan", "doctor")
 
@@ -92,7 +92,7 @@ def test_a_process_does_not_load_what_it_does_not_run(command: str, strangers: t
     """A capture Job would otherwise pay for the Kubernetes client at each start."""
     code = f"""
 import sys
-from replay_operator.cli import run
+from replay_operator.cli.program import run
 try:
     run([{command!r}, "--help"])
 except SystemExit:

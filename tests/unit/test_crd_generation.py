@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import pytest
 from pydantic import ConfigDict, Field
 
-from replay_operator import cli_crds
 from replay_operator.api.crd import custom_resource_definitions
 from replay_operator.api.crd_pattern import explained
 from replay_operator.api.crd_schema import (
@@ -20,6 +19,7 @@ from replay_operator.api.crd_schema import (
     without_defaults,
 )
 from replay_operator.api.model import ApiModel, cel, validations
+from replay_operator.cli import crds
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -51,7 +51,7 @@ def paths_where(holds: Callable[[Schema], object]) -> list[str]:
 
 class TestTheCommittedFiles:
     def test_are_what_the_models_say(self) -> None:
-        assert cli_crds.check(CRDS) == [], "run make generate"
+        assert crds.check(CRDS) == [], "run make generate"
 
     def test_begin_with_a_warning_not_to_edit_them(self) -> None:
         for name in ("replaybuffers.yaml", "replaycaptures.yaml"):
@@ -61,29 +61,29 @@ class TestTheCommittedFiles:
 
 class TestTheCommand:
     def test_writes_files_that_its_check_accepts(self, tmp_path: Path) -> None:
-        assert cli_crds.main([str(tmp_path / "new")]) == 0
-        assert cli_crds.main([str(tmp_path / "new"), "--check"]) == 0
+        assert crds.main([str(tmp_path / "new")]) == 0
+        assert crds.main([str(tmp_path / "new"), "--check"]) == 0
 
     def test_writes_the_same_bytes_each_time(self, tmp_path: Path) -> None:
-        cli_crds.write(tmp_path)
+        crds.write(tmp_path)
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-        cli_crds.write(tmp_path)
+        crds.write(tmp_path)
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_check_names_a_file_that_was_edited_and_leaves_it_alone(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        cli_crds.write(tmp_path)
+        crds.write(tmp_path)
         edited = tmp_path / "replaybuffers.yaml"
         edited.write_text(edited.read_text().replace("Namespaced", "Cluster"))
-        assert cli_crds.main([str(tmp_path), "--check"]) == 1
+        assert crds.main([str(tmp_path), "--check"]) == 1
         said = capsys.readouterr().err
         assert "replaybuffers.yaml is missing or differs from the models: run make generate" in said
         assert "replaycaptures.yaml" not in said
         assert "Cluster" in edited.read_text()
 
     def test_check_names_files_that_are_missing(self, tmp_path: Path) -> None:
-        assert {path.name for path in cli_crds.check(tmp_path)} == {
+        assert {path.name for path in crds.check(tmp_path)} == {
             "replaybuffers.yaml",
             "replaycaptures.yaml",
         }
@@ -94,10 +94,10 @@ class TestTheCommand:
             "for absent in ('kopf', 'kubernetes', 'livekit', 'aiohttp'):\n"
             "    sys.modules[absent] = None\n"  # an import of it fails
             f"sys.argv = ['crds', {str(tmp_path)!r}]\n"
-            "runpy.run_module('replay_operator.cli_crds', run_name='__main__')\n"
+            "runpy.run_module('replay_operator.cli.crds', run_name='__main__')\n"
         )
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
-        assert cli_crds.check(tmp_path) == []
+        assert crds.check(tmp_path) == []
 
 
 class TestTheApiConventions:

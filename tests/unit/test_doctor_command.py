@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from replay_operator.cli_doctor import exit_code, main
+from replay_operator.cli.doctor.command import exit_code, main
+from replay_operator.cli.doctor.output import SCHEMA, as_json, as_text
+from replay_operator.cli.doctor.sight import see
 from replay_operator.cluster.gateway import ClusterUnreachable, Forbidden
-from replay_operator.doctor.output import SCHEMA, as_json, as_text
-from replay_operator.doctor.sight import see
 from replay_operator.domain.checks.checklist import CHECKS, examine
 from replay_operator.domain.checks.verdict import Unseen
 from tests.testbed.ports import free_ports

@@ -10,8 +10,8 @@ import pytest
 
 from replay_operator.api.crd import custom_resource_definitions
 from replay_operator.api.model import GROUP, VERSION
-from replay_operator.doctor.network import worker_answer
-from replay_operator.doctor.settings import (
+from replay_operator.cli.doctor.network import worker_answer
+from replay_operator.cli.doctor.settings import (
     choices_of,
     config_maps_of,
     declared_variables,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay_operator.api.replaybuffer import EncodingPreset
-from replay_operator.cli import run
+from replay_operator.cli.program import run
 from replay_operator.domain import sizing
 from replay_operator.domain.recording_cost import PIXELS_PER_SECOND, Assumption, recording_cost
 from replay_operator.domain.storage_budget import storage_budget

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from replay_operator.cli import run
+from replay_operator.cli.program import run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "capacity.md").read_text()
 USERS = ("5", "20", "50", "100")

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from replay_operator.api.replaybuffer import MAX_SEGMENTS, EncodingPreset
-from replay_operator.cli_numbers import number, whole_number, whole_numbers
-from replay_operator.cli_plan_output import settings_text, table_text
+from replay_operator.cli.numbers import number, whole_number, whole_numbers
+from replay_operator.cli.plan_output import settings_text, table_text
 from replay_operator.domain.recording_cost import Assumption, RecordingCost, recording_cost
 from replay_operator.domain.sizing import (
     GIBIBYTE,

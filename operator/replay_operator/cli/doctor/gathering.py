@@ -13,11 +13,10 @@ from pydantic import ValidationError
 
 from replay_operator import __version__
 from replay_operator.api.volume_facts import AgentFacts
-from replay_operator.cluster.gateway import KubernetesGateway
-from replay_operator.doctor.clock_samples import WATCH_SECONDS, watch_clock
-from replay_operator.doctor.cluster import AGENT_PODS, OPERATOR_PODS, ClusterProbes, by_name
-from replay_operator.doctor.network import NetworkProbes, now
-from replay_operator.doctor.settings import (
+from replay_operator.cli.doctor.clock_samples import WATCH_SECONDS, watch_clock
+from replay_operator.cli.doctor.cluster import AGENT_PODS, OPERATOR_PODS, ClusterProbes, by_name
+from replay_operator.cli.doctor.network import NetworkProbes, now
+from replay_operator.cli.doctor.settings import (
     NAMESPACE,
     choices_of,
     config_maps_of,
@@ -25,7 +24,8 @@ from replay_operator.doctor.settings import (
     given_settings,
     read_settings,
 )
-from replay_operator.doctor.sight import PROBE_SECONDS, see
+from replay_operator.cli.doctor.sight import PROBE_SECONDS, see
+from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.domain.checks.clocks import HERE, LAPTOP, WORKER, ClockBounds
 from replay_operator.domain.checks.facts import Facts, LiveKitFacts, Seen, SettingsFacts, WorkerAnswer
 from replay_operator.domain.checks.objects import (

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from kubernetes.aio.config import ConfigException
 
+from replay_operator.cli.doctor.gathering import gather_facts
+from replay_operator.cli.doctor.output import as_json, as_text
+from replay_operator.cli.doctor.settings import NAMESPACE
+from replay_operator.cli.doctor.sight import see
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.kubeconfig import current_namespace
-from replay_operator.doctor.gathering import gather_facts
-from replay_operator.doctor.output import as_json, as_text
-from replay_operator.doctor.settings import NAMESPACE
-from replay_operator.doctor.sight import see
 from replay_operator.domain.checks.checklist import Finding, examine, overall
 from replay_operator.domain.checks.facts import Facts
 from replay_operator.domain.checks.verdict import Level, Unseen

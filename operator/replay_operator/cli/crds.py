@@ -1,6 +1,6 @@
 """Writes the CustomResourceDefinitions to files, or checks that the files are up to date.
 
-`python -m replay_operator.cli_crds DIR [--check]`; it imports neither kopf nor a Kubernetes client.
+`python -m replay_operator.cli.crds DIR [--check]`; it imports neither kopf nor a Kubernetes client.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from replay_operator.api.volume_facts import AgentFacts
+from replay_operator.cli.doctor.sight import PROBE_SECONDS
 from replay_operator.controller.agent_client import AgentClient
-from replay_operator.doctor.sight import PROBE_SECONDS
 from replay_operator.domain.checks.clocks import ClockBounds, ClockSample, clock_bounds
 from replay_operator.domain.checks.facts import LiveKitFacts, WorkerAnswer
 from replay_operator.domain.checks.objects import PodFacts

@@ -26,7 +26,7 @@ from replay_operator.agent.volume_benchmark import (
     space_needed,
 )
 from replay_operator.api.replaybuffer import Encoding, EncodingPreset
-from replay_operator.cli_numbers import number, whole_number, whole_numbers
+from replay_operator.cli.numbers import number, whole_number, whole_numbers
 from replay_operator.domain.capacity import bytes_per_second
 from replay_operator.domain.recording_cost import MEGABYTE
 from replay_operator.domain.sizing import GIBIBYTE

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 
-from replay_operator.doctor.network import now
+from replay_operator.cli.doctor.network import now
 from replay_operator.domain.checks.clocks import (
     HTTP_DATE_SECONDS,
     ClockBounds,

@@ -115,31 +115,31 @@ def _capture(arguments: Sequence[str]) -> int:
 
 
 def _capture_room(arguments: Sequence[str]) -> int:
-    from replay_operator.cli_room import main as capture_room  # noqa: PLC0415 - only this process needs it
+    from replay_operator.cli.capture_room import main as capture_room  # noqa: PLC0415 - only this process needs it
 
     return capture_room(arguments)
 
 
 def _doctor(arguments: Sequence[str]) -> int:
-    from replay_operator.cli_doctor import main as doctor  # noqa: PLC0415 - only this process needs it
+    from replay_operator.cli.doctor.command import main as doctor  # noqa: PLC0415 - only this process needs it
 
     return doctor(arguments)
 
 
 def _crds(arguments: Sequence[str]) -> int:
-    from replay_operator.cli_crds import main as crds  # noqa: PLC0415 - only this process needs it
+    from replay_operator.cli.crds import main as crds  # noqa: PLC0415 - only this process needs it
 
     return crds(arguments)
 
 
 def _plan(arguments: Sequence[str]) -> int:
-    from replay_operator.cli_plan import main as plan  # noqa: PLC0415 - only this process needs it
+    from replay_operator.cli.plan import main as plan  # noqa: PLC0415 - only this process needs it
 
     return plan(arguments)
 
 
 def _benchmark_volume(arguments: Sequence[str]) -> int:
-    from replay_operator.cli_benchmark_volume import main as benchmark  # noqa: PLC0415 - see above
+    from replay_operator.cli.benchmark_volume import main as benchmark  # noqa: PLC0415 - see above
 
     return benchmark(arguments)
 

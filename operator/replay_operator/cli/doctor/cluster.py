@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from replay_operator.api.model import GROUP, VERSION
+from replay_operator.cli.doctor.sight import see
 from replay_operator.cluster.autoscaler import declared_by_another
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import AUTOSCALERS, CLAIMS, PODS, ResourceType
-from replay_operator.doctor.sight import see
 from replay_operator.domain.checks.definitions import differences
 from replay_operator.domain.checks.facts import Scraping, Seen
 from replay_operator.domain.checks.objects import (

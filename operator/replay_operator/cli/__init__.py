@@ -1,0 +1,1 @@
+"""The command line: one program, a module for each subcommand that is no process of the system."""
