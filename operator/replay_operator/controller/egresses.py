@@ -79,6 +79,14 @@ class EgressBook:
         self._index()
         return frozenset(self._by_buffer)
 
+    def second_runs(self) -> int:
+        """Count the egresses beyond the first of each buffer: hand-overs. One without a worker is none."""
+        self._index()
+        return sum(
+            max(0, sum(e.id not in self._silent and e.id not in self._stopped for e in egresses) - 1)
+            for egresses in self._by_buffer.values()
+        )
+
     def vanished(self, buffer_uid: str) -> frozenset[str]:
         """Give the egresses of a buffer that LiveKit no longer lists though we have not stopped them."""
         self._index()
