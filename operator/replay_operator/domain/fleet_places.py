@@ -13,7 +13,12 @@ def places_gained(old: FleetMap, new: FleetMap, per_worker: int) -> int:
         new: The same, later.
         per_worker: How many recordings one worker carries.
     """
-    return sum(max(0, _free(new, uid, per_worker) - _free(old, uid, per_worker)) for uid in new.pods)
+    changed = (
+        uid
+        for uid, pod in new.pods.items()
+        if old.pods.get(uid) is not pod or old.views.get(uid) is not new.views.get(uid)
+    )
+    return sum(max(0, _free(new, uid, per_worker) - _free(old, uid, per_worker)) for uid in changed)
 
 
 def _free(fleet: FleetMap, uid: str, per_worker: int) -> int:
