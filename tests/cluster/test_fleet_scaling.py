@@ -70,6 +70,26 @@ def claim(size: str) -> Json:
     }
 
 
+@pytest.fixture
+def volume(install: SmallInstall) -> Iterator[None]:
+    """A volume for the claim that Git declares; the real controller brings the two together."""
+    name = f"volume-{install.namespace}"
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "claimRef": {"namespace": install.namespace, "name": "replay-buffers"},
+            "hostPath": {"path": "/nowhere"},
+        },
+    }
+    install.plane.kubectl("create", "-f", "-", input=json.dumps(body))
+    yield
+    install.plane.kubectl("delete", "pv", name, "--wait=false")
+
+
 def buffer(number: int) -> Json:
     return {
         "apiVersion": "replaybuffer.dev/v1alpha1",
@@ -180,6 +200,7 @@ async def test_the_fleet_follows_a_hundred_buffers_up_and_is_never_made_smaller_
     }
 
 
+@pytest.mark.usefixtures("volume")
 async def test_a_gitops_tool_that_applies_its_files_all_the_time_and_the_operator_do_not_fight(
     install: SmallInstall,
 ) -> None:
