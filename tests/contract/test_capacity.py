@@ -317,3 +317,49 @@ async def test_over_the_write_budget_a_buffer_waits_until_an_older_one_goes() ->
 async def test_without_a_budget_there_is_no_limit_to_show(rig: Rig) -> None:
     await rig.look()
     assert figure(rig, "replay_write_budget_bytes") == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (None, "Absent"),
+        (autoscaler(), "Active"),
+        (
+            autoscaler()
+            | {
+                "status": {
+                    "conditions": [{"type": "ScalingActive", "status": "False", "reason": "NoMetrics"}]
+                }
+            },
+            "Inactive",
+        ),
+        (
+            autoscaler()
+            | {
+                "metadata": autoscaler()["metadata"]
+                | {
+                    "managedFields": [
+                        {
+                            "manager": "git",
+                            "operation": "Apply",
+                            "fieldsV1": {"f:spec": {"f:minReplicas": {}}},
+                        }
+                    ]
+                }
+            },
+            "HandsOff",
+        ),
+    ],
+    ids=["absent", "active", "inactive", "declared by another"],
+)
+async def test_how_the_autoscaler_is_can_be_seen(
+    rig: Rig, caplog: pytest.LogCaptureFixture, found: dict[str, Any] | None, state: str
+) -> None:
+    if found is not None:
+        rig.cluster.add(AUTOSCALERS, found)
+    with caplog.at_level(logging.WARNING):
+        await looks(rig, 30)
+    assert figure(rig, "replay_fleet_autoscaler", state=state) == 1
+    said = [record for record in caplog.records if f"is {state}" in record.message]
+    assert len(said) == (state != "Active"), "once, and only when somebody may want to act"
+    assert len(rig.cluster.writes_of(AUTOSCALERS.plural)) == (state in {"Active", "Inactive"})
