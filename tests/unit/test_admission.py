@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,16 @@ def test_a_suspended_buffer_takes_no_place() -> None:
 
 def test_without_limits_nobody_waits() -> None:
     assert waiting([made(n) for n in range(50)], Limits()) == set()
+
+
+def test_without_limits_no_buffer_is_compared_with_all_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("5000 buffers that are created at once would be 25 million comparisons")
+
+    monkeypatch.setattr("replay_operator.controller.admission.admit", refuse)
+    store = ObjectStore(ReplayBuffer)
+    store.put(body(1))
+    assert AdmissionBook(store, Limits()).refusal("uid-1") is None
 
 
 def test_the_sentence_says_which_setting_it_was() -> None:

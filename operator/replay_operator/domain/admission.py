@@ -22,6 +22,11 @@ class Limits:
     of_room: int | None = None
     write_bytes_per_second: int | None = None
 
+    @property
+    def none_set(self) -> bool:
+        """Whether every buffer is admitted."""
+        return self == Limits()
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
