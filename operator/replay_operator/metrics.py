@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -24,6 +25,13 @@ class OperatorMetrics:
     capture_jobs: Gauge = field(init=False)
     captures_queued: Gauge = field(init=False)
     notifications: Counter = field(init=False)
+    claim_bytes: Gauge = field(init=False)
+    claim_state: Gauge = field(init=False)
+    fleet_demand: Gauge = field(init=False)
+    fleet_floor: Gauge = field(init=False)
+    fleet_autoscaler: Gauge = field(init=False)
+    write_throughput: Gauge = field(init=False)
+    write_budget: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         """Register the collectors."""
@@ -79,6 +87,53 @@ class OperatorMetrics:
         put(
             "notifications",
             Counter("replay_operator_notifications", "Outcomes told.", ["result"], registry=registry),
+        )
+        self._put_capacity(put)
+
+    def _put_capacity(self, put: Callable[[str, Gauge], None]) -> None:
+        registry = self.registry
+        put(
+            "claim_bytes",
+            Gauge(
+                "replay_claim_bytes",
+                "Demand on a claim, what it requests, and its capacity.",
+                ["claim", "type"],
+                registry=registry,
+            ),
+        )
+        put(
+            "claim_state",
+            Gauge("replay_claim_state", "1 for the state of a claim.", ["claim", "state"], registry=registry),
+        )
+        put(
+            "fleet_demand",
+            Gauge("replay_fleet_demand", "Recordings that need a place on a worker.", registry=registry),
+        )
+        put(
+            "fleet_floor",
+            Gauge("replay_fleet_floor", "Workers that are wanted at least.", registry=registry),
+        )
+        put(
+            "fleet_autoscaler",
+            Gauge(
+                "replay_fleet_autoscaler", "1 for the state of the autoscaler.", ["state"], registry=registry
+            ),
+        )
+        put(
+            "write_throughput",
+            Gauge(
+                "replay_write_throughput_bytes",
+                "Bytes a second that all admitted buffers write.",
+                registry=registry,
+            ),
+        )
+        put(
+            "write_budget",
+            Gauge(
+                "replay_write_budget_bytes",
+                "Bytes a second that buffers may write; +Inf without a limit.",
+                registry=registry,
+            ),
         )
 
     def render(self) -> bytes:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replay_operator.domain.notification import signing_key
+from replay_operator.domain.quantity import parse_quantity
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
+
+
+def _quantity(text: str) -> str:
+    parse_quantity(text)
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
 
 
 class LiveKitSettings(BaseSettings):
@@ -36,11 +45,15 @@ class OperatorSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     buffer_claim: str = "replay-buffers"
-    buffer_claim_size: str = "20Gi"
+    buffer_claim_size: Quantity = "20Gi"
+    buffer_claim_max: Annotated[Quantity, Field(description="It grows to this size at most.")] = "200Gi"
+    buffer_claim_headroom_percent: Annotated[
+        int, Field(ge=0, le=400, description="Beyond what the windows of all buffers fill.")
+    ] = 20
     buffer_storage_class: str = ""
     buffer_access_mode: AccessMode = "ReadWriteMany"
     archive_claim: str = "replay-archive"
-    archive_claim_size: str = "100Gi"
+    archive_claim_size: Quantity = "100Gi"
     archive_storage_class: str = ""
     archive_access_mode: AccessMode = "ReadWriteMany"
     buffer_root: Annotated[
@@ -61,6 +74,12 @@ class OperatorSettings(BaseSettings):
     fleet_min: Annotated[int, Field(ge=1)] = 2
     fleet_max: Annotated[int, Field(ge=1)] = 20
     fleet_headroom: Annotated[int, Field(ge=0)] = 1
+    fleet_lower_after_seconds: Annotated[
+        int, Field(ge=0, description="The fleet shrinks when fewer workers have done for so long.")
+    ] = 600
+    pod_deletion_cost: Annotated[
+        bool, Field(description="Busy workers get a deletion cost; needs the verb patch on pods.")
+    ] = False
 
     capture_image: Annotated[str, Field(min_length=1, description="Image of the capture Job.")]
     capture_service_account: str = "replay-capture"
@@ -99,6 +118,9 @@ class OperatorSettings(BaseSettings):
     max_buffers: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     max_buffers_per_owner: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     max_buffers_per_room: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    write_budget_mbps: Annotated[
+        int | None, Field(ge=1, description="MB/s that all buffers may write; absent: no limit.")
+    ] = None
     max_run_age_seconds: Annotated[
         int, Field(ge=300, le=86400, description="A run is handed over at this age: none lives for ever.")
     ] = 7200

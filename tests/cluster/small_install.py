@@ -74,11 +74,12 @@ class SmallInstall:
             REPLAY_AGENT_TOKEN_DIRECTORY=self._tokens,
         )
 
-    def start_operator(self, *, kubeconfig: Path | None = None) -> OperatorProcess:
+    def start_operator(self, *, kubeconfig: Path | None = None, **settings: object) -> OperatorProcess:
         """Start one more operator.
 
         Args:
             kubeconfig: Leads to the API server; the control plane's own by default.
+            settings: Further variables of its environment.
         """
         name = f"operator-{len(self.operators)}"
         port, webhook_port = free_ports(2)
@@ -100,13 +101,18 @@ class SmallInstall:
             LIVEKIT_URL=self.livekit.url,
             LIVEKIT_API_KEY=self.livekit.api_key,
             LIVEKIT_API_SECRET=self.livekit.api_secret,
+            **settings,
         )
         self.operators.append(OperatorProcess(process, self.children.log(name), port, webhook_port))
         return self.operators[-1]
 
-    async def leading_operator(self) -> OperatorProcess:
-        """Start an operator, and wait until it leads and has listed everything."""
-        operator = self.start_operator()
+    async def leading_operator(self, **settings: object) -> OperatorProcess:
+        """Start an operator, and wait until it leads and has listed everything.
+
+        Args:
+            settings: Further variables of its environment.
+        """
+        operator = self.start_operator(**settings)
         await until("an operator that leads", lambda: "this operator leads now" in operator.said())
         await until("a ready operator", lambda: is_ready(operator))
         return operator
@@ -147,9 +153,9 @@ class SmallInstall:
         """Give who leads, or an empty text."""
         return str((await self.read("lease", "replay-operator"))["spec"].get("holderIdentity", ""))
 
-    async def read(self, kind: str, name: str) -> Json:
+    async def read(self, kind: str, name: str, *flags: str) -> Json:
         """Read an object."""
-        arguments = ("-n", self.namespace, "get", kind, name, "-o", "json")
+        arguments = ("-n", self.namespace, "get", kind, name, "-o", "json", *flags)
         found: Json = json.loads(await asyncio.to_thread(self.plane.kubectl, *arguments))
         return found
 

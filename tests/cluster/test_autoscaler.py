@@ -83,7 +83,7 @@ async def test_the_default_floor_is_taken_over_however_the_autoscaler_was_made(
         control_plane.kubectl(verb, "-n", namespace, "-f", "-", input=autoscaler())
     assert (await stored(gateway, namespace))["spec"]["minReplicas"] == 1
 
-    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.SET
+    assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.SET
     after = await stored(gateway, namespace)
     assert after["spec"]["minReplicas"] == 3
     assert ("replay-operator", "Apply") in owners_of_the_floor(after)
@@ -96,11 +96,32 @@ async def test_a_floor_that_git_declares_is_left_alone(
     before = await stored(gateway, namespace)
     control_plane.flush_audit_log()
     offset = audit_log_size(control_plane.audit_log)
-    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.HANDS_OFF
+    assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.HANDS_OFF
     assert writes_since(control_plane, offset, namespace) == []
     after = await stored(gateway, namespace)
     assert after["spec"] == before["spec"]
     assert owners_of_the_floor(after) == {("git", "Apply")}
+
+
+async def test_a_floor_that_a_client_side_apply_declares_is_left_alone(
+    control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
+) -> None:
+    control_plane.kubectl("apply", "-n", namespace, "-f", "-", input=autoscaler(minReplicas=5))
+    report = await set_floor(gateway, namespace, NAME, 3)
+    assert (report.outcome, report.declared_by) == (FloorOutcome.HANDS_OFF, "kubectl apply")
+    assert (await stored(gateway, namespace))["spec"]["minReplicas"] == 5
+
+
+async def test_a_floor_that_may_not_be_lowered_is_only_raised(
+    control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
+) -> None:
+    git_applies(control_plane, namespace)
+    await set_floor(gateway, namespace, NAME, 4)
+    lowered = await set_floor(gateway, namespace, NAME, 3, may_lower=False)
+    assert lowered.outcome is FloorOutcome.UNCHANGED
+    raised = await set_floor(gateway, namespace, NAME, 5, may_lower=False)
+    assert raised.outcome is FloorOutcome.SET
+    assert (await stored(gateway, namespace))["spec"]["minReplicas"] == 5
 
 
 async def test_a_floor_that_is_right_already_costs_no_write(
@@ -111,9 +132,9 @@ async def test_a_floor_that_is_right_already_costs_no_write(
     control_plane.flush_audit_log()
     offset = audit_log_size(control_plane.audit_log)
     for _ in range(5):
-        assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.UNCHANGED
+        assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.UNCHANGED
     assert writes_since(control_plane, offset, namespace) == []
-    assert await set_floor(gateway, namespace, NAME, 4) is FloorOutcome.SET
+    assert (await set_floor(gateway, namespace, NAME, 4)).outcome is FloorOutcome.SET
     assert len(writes_since(control_plane, offset, namespace)) == 1
 
 
@@ -140,13 +161,13 @@ async def test_git_may_go_on_applying_what_is_its_own(
     git_applies(control_plane, namespace, metrics=[cpu(60)], maxReplicas=30)
     spec = (await stored(gateway, namespace))["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 30)
-    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.UNCHANGED
+    assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.UNCHANGED
 
 
 async def test_an_autoscaler_that_is_not_there_is_not_made(
     gateway: KubernetesGateway, namespace: str
 ) -> None:
-    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.ABSENT
+    assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.ABSENT
     assert await gateway.get(AUTOSCALERS, namespace, NAME) is None
 
 
@@ -154,10 +175,10 @@ async def test_a_floor_above_the_autoscalers_own_maximum_is_cut_to_it(
     control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
 ) -> None:
     git_applies(control_plane, namespace, maxReplicas=2)
-    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.SET
+    assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.SET
     found = await gateway.get(AUTOSCALERS, namespace, NAME) or {}
     assert found["spec"]["minReplicas"] == 2
-    assert await set_floor(gateway, namespace, NAME, 3) is FloorOutcome.UNCHANGED
+    assert (await set_floor(gateway, namespace, NAME, 3)).outcome is FloorOutcome.UNCHANGED
 
 
 def cpu(percent: int) -> Json:

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from replay_operator.cluster.claims import ClaimRequest, claim_body, ensure_claim
-from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
+from replay_operator.cluster.claims import ClaimRequest, claim_body, make_claim, view_claim
+from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.resources import CLAIMS
-from tests.testbed.audit import audit_log_size, audit_records
+from replay_operator.domain.quantity import GIB
 from tests.testbed.controlplane import ControlPlane
 
 pytestmark = pytest.mark.cluster
 
-REQUEST = ClaimRequest("replay-buffers", "20Gi", "fast", "ReadWriteMany")
+REQUEST = ClaimRequest("replay-buffers", 20 * GIB, "fast", "ReadWriteMany")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def gateway(control_plane: ControlPlane) -> AsyncIterator[KubernetesGatewa
 async def test_a_claim_is_made_as_asked_and_outlives_whoever_asked(
     gateway: KubernetesGateway, namespace: str
 ) -> None:
-    assert await ensure_claim(gateway, namespace, REQUEST)
+    assert await make_claim(gateway, namespace, REQUEST) is not None
     claim = await gateway.get(CLAIMS, namespace, "replay-buffers")
     assert claim is not None
     assert claim["spec"]["resources"]["requests"] == {"storage": "20Gi"}
@@ -39,50 +39,41 @@ async def test_a_claim_is_made_as_asked_and_outlives_whoever_asked(
     assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
-async def test_a_claim_is_made_once(
-    control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
-) -> None:
-    offset = audit_log_size(control_plane.audit_log)
-    made = [await ensure_claim(gateway, namespace, REQUEST) for _ in range(3)]
-    assert made == [True, False, False]
-    control_plane.flush_audit_log()
-    writes = [
-        record
-        for record in audit_records(control_plane.audit_log, offset=offset)
-        if record.is_write and (record.namespace, record.resource) == (namespace, CLAIMS.plural)
-    ]
-    assert [record.verb for record in writes if record.user == "admin"] == ["create"]
-
-
 async def test_two_that_make_the_claim_at_once_make_one(gateway: KubernetesGateway, namespace: str) -> None:
-    made = await asyncio.gather(*(ensure_claim(gateway, namespace, REQUEST) for _ in range(8)))
-    assert sum(made) == 1
+    made = await asyncio.gather(*(make_claim(gateway, namespace, REQUEST) for _ in range(8)))
+    assert sum(claim is not None for claim in made) == 1
     assert len(await gateway.list(CLAIMS, namespace)) == 1
 
 
-async def test_a_claim_of_somebody_else_is_used_as_it_is(
+async def test_what_was_made_is_ours_and_what_others_have_made_is_theirs(
     control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str
 ) -> None:
-    theirs = claim_body(ClaimRequest("replay-buffers", "1Ti", "theirs", "ReadWriteOnce"))
-    theirs["metadata"] = {"name": "replay-buffers", "labels": {"made-by": "somebody"}}
+    ours = await make_claim(gateway, namespace, REQUEST)
+    assert ours is not None
+    assert view_claim(ours).declared_by is None
+    theirs = claim_body(ClaimRequest("replay-archive", 1024 * GIB, "theirs", "ReadWriteOnce"))
+    theirs["metadata"] = {"name": "replay-archive", "labels": {"app.kubernetes.io/managed-by": "Helm"}}
     control_plane.kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(theirs))
-    before = await gateway.get(CLAIMS, namespace, "replay-buffers")
-    assert not await ensure_claim(gateway, namespace, REQUEST)
-    assert before is not None
-    after = await gateway.get(CLAIMS, namespace, "replay-buffers")
-    assert after is not None
-    assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
+    found = await gateway.get(CLAIMS, namespace, "replay-archive")
+    assert found is not None
+    view = view_claim(found)
+    assert (view.declared_by, view.requested_bytes) == ("Helm", 1024 * GIB)
+
+
+@pytest.mark.parametrize("flags", [("--server-side", "--field-manager=git"), ()], ids=["server", "client"])
+async def test_a_size_that_git_declares_later_is_gits(
+    control_plane: ControlPlane, gateway: KubernetesGateway, namespace: str, flags: tuple[str, ...]
+) -> None:
+    await make_claim(gateway, namespace, REQUEST)
+    control_plane.kubectl("apply", *flags, "-n", namespace, "-f", "-", input=json.dumps(claim_body(REQUEST)))
+    found = await gateway.get(CLAIMS, namespace, "replay-buffers")
+    assert found is not None
+    assert view_claim(found).declared_by == ("git" if flags else "kubectl apply")
 
 
 async def test_without_a_class_the_clusters_default_decides(
     gateway: KubernetesGateway, namespace: str
 ) -> None:
-    request = ClaimRequest("replay-archive", "1Gi", "", "ReadWriteOnce")
+    request = ClaimRequest("replay-archive", GIB, "", "ReadWriteOnce")
     assert "storageClassName" not in claim_body(request)["spec"], "an empty class would mean: none at all"
-    assert await ensure_claim(gateway, namespace, request)
-
-
-async def test_a_size_that_is_no_quantity_is_refused(gateway: KubernetesGateway, namespace: str) -> None:
-    with pytest.raises(ClusterError) as refused:
-        await ensure_claim(gateway, namespace, ClaimRequest("replay-archive", "lots", "", "ReadWriteOnce"))
-    assert refused.value.code in (400, 422)
+    assert await make_claim(gateway, namespace, request) is not None

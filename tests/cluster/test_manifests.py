@@ -178,12 +178,14 @@ def test_rights_are_enumerated_and_end_at_the_namespace(base: list[Json]) -> Non
         (Right("delete", "batch", "jobs"), True),
         (Right("create", "batch", "jobs"), True),
         (Right("create", "", "persistentvolumeclaims"), True),
+        (Right("patch", "", "persistentvolumeclaims"), True),
         (Right("delete", "", "persistentvolumeclaims"), False),
         (Right("patch", "autoscaling", "horizontalpodautoscalers"), True),
         (Right("update", "coordination.k8s.io", "leases"), True),
         (Right("delete", "coordination.k8s.io", "leases"), False),
         (Right("get", "", "secrets"), False),
         (Right("create", "", "pods"), False),
+        (Right("patch", "", "pods"), False),
     ],
 )
 def test_the_operators_account_may_do_its_work_and_no_more(
@@ -290,6 +292,32 @@ def test_workers_share_the_agents_node_when_the_volume_serves_one_node(
     ]
     agent_labels = find(base, "Deployment", "replay-agent")["spec"]["template"]["metadata"]["labels"]
     assert term["labelSelector"]["matchLabels"].items() <= agent_labels.items()
+
+
+def test_the_affinity_that_is_offered_for_a_shared_volume_is_one(
+    control_plane: ControlPlane, restricted_namespace: str, base: list[Json], settings: OperatorSettings
+) -> None:
+    text = (MANIFESTS / "base" / "fleet.yaml").read_text()
+    offered = yaml.safe_load("\n".join(re.findall(r"^ {6}# ( .+)$", text, flags=re.MULTILINE)))
+    spec = pod_spec(base, settings.fleet) | {"affinity": offered}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "worker"}, "spec": spec}
+    assert create_dry(control_plane, restricted_namespace, pod).startswith("pod/worker created")
+    (term,) = offered["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    labels = find(base, "Deployment", settings.fleet)["spec"]["template"]["metadata"]["labels"]
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_a_worker_cannot_fill_its_nodes_disk(base: list[Json], settings: OperatorSettings) -> None:
+    scratch = [v["emptyDir"] for v in pod_spec(base, settings.fleet)["volumes"] if "emptyDir" in v]
+    assert scratch
+    assert all(directory["sizeLimit"] for directory in scratch)
+
+
+def test_a_roll_out_of_the_fleet_brings_a_worker_before_it_takes_one(
+    base: list[Json], settings: OperatorSettings
+) -> None:
+    rolling = find(base, "Deployment", settings.fleet)["spec"]["strategy"]["rollingUpdate"]
+    assert (rolling["maxSurge"], rolling["maxUnavailable"]) == (1, 0)
 
 
 def test_the_settings_lead_to_the_agents_service(base: list[Json], settings: OperatorSettings) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from replay_operator.api.meta import ObjectMeta
-from replay_operator.cluster.gateway import ClusterUnreachable, Conflict, KubernetesGateway
+from replay_operator.cluster.gateway import ClusterError, ClusterUnreachable, Conflict, KubernetesGateway
 from replay_operator.cluster.resources import ResourceType
 
 Json = dict[str, Any]
@@ -32,6 +32,8 @@ class FakeCluster(KubernetesGateway):
         self.calls: list[Call] = []
         self.away_for: set[str] = set()
         """What gets no answer now, such as `patch replaybuffers`."""
+        self.refuses: dict[str, ClusterError] = {}
+        """What is refused now, and how."""
         self.deleted_at = "2026-11-23T12:00:00Z"
         """The deletionTimestamp of what is deleted now."""
         self._objects: dict[tuple[str, str, str], Json] = {}
@@ -111,6 +113,18 @@ class FakeCluster(KubernetesGateway):
             self._objects[key] = self._stamped(old | {"status": status})
         return self.stored(type_, namespace, name)
 
+    async def apply(self, type_: ResourceType, namespace: str, name: str, body: Json, *, force: bool) -> Json:
+        """Merge what is applied into an object that is there; nobody else owns any of it here."""
+        self._called("apply", type_, name)
+        key = (type_.plural, namespace, name)
+        old = self._objects[key]
+        new = _merged(old, body)
+        if new != old:
+            generation = old["metadata"].get("generation", 1) + (new["spec"] != old["spec"])
+            new["metadata"] = old["metadata"] | {"generation": generation}
+            self._objects[key] = self._stamped(new)
+        return self.stored(type_, namespace, name)
+
     async def patch(self, type_: ResourceType, namespace: str, name: str, body: Json) -> Json | None:
         self._called("patch", type_, name)
         key = (type_.plural, namespace, name)
@@ -168,6 +182,8 @@ class FakeCluster(KubernetesGateway):
         self.calls.append(Call(verb, type_.plural, name))
         if f"{verb} {type_.plural}" in self.away_for:
             raise ClusterUnreachable(0, f"{verb} {type_.plural} {name}: the test lets no answer come")
+        if refusal := self.refuses.get(f"{verb} {type_.plural}"):
+            raise refusal
 
     def _stamped(self, body: Json) -> Json:
         self._version += 1

@@ -77,7 +77,9 @@ async def story(gateway: KubernetesGateway, namespace: str) -> list[Any]:
     second = await patched({"segmentSeconds": None, "egress": {"run": "r2"}}, spec={"suspend": True})
     third = await patched({"egress": {"run": "r2"}})
     fourth = await patched({"egress": None})
-    told += [seen(body) for body in (first, second, third, fourth)]
+    own_field = {"apiVersion": BUFFERS.api_version, "kind": BUFFERS.kind, "spec": {"windowSeconds": 700}}
+    applied = [await gateway.apply(BUFFERS, namespace, "one", own_field, force=True) for _ in range(2)]
+    told += [seen(body) for body in (first, second, third, fourth, *applied)]
     versions = [int(body["metadata"]["resourceVersion"]) for body in (created, first, second, third, fourth)]
     told.append([later > earlier for earlier, later in pairwise(versions)])
 

@@ -117,16 +117,6 @@ async def test_before_the_first_lists_nothing_is_stopped_and_no_policy_is_sent(r
     assert len(new.agent.policies) == policies
 
 
-async def test_before_livekit_has_answered_the_fleet_is_left_as_it_is(rig: Rig) -> None:
-    rig.livekit.away = True
-    await rig.look()
-    assert not rig.operator.install.is_whole
-    assert "horizontalpodautoscalers" not in {call.plural for call in rig.cluster.calls}
-    rig.livekit.away = False
-    await rig.look()
-    assert "horizontalpodautoscalers" in {call.plural for call in rig.cluster.calls}
-
-
 def while_lists_are_made(rig: Rig, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
     """Let something happen after the buffers have been listed and before the captures are."""
     asked = rig.cluster.pages

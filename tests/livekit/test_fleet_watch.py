@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from replay_operator.domain.fleet import FleetPod, WorkerView
+from replay_operator.domain.fleet import DELETION_COST, FleetPod, WorkerView
 from replay_operator.livekit.workers import FleetWatch
 from tests.fleet_pods import KILLED, container, pod_body
 from tests.livekit.scripted import HandTime
@@ -39,11 +39,14 @@ class Stage:
     workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
     time: HandTime = field(default_factory=HandTime)
     changes: list[frozenset[str]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.watch = FleetWatch(
             self.workers.ask,
             self.changes.append,
+            on_places=self.places.append,
+            per_worker=4,
             interval_seconds=10,
             gap_seconds=0.5,
             sleep=self.time.sleep,
@@ -109,6 +112,26 @@ async def test_an_event_without_news_asks_nobody(stage: Stage) -> None:
     stage.watch.poke()
     await stage.time.until_waiting()
     assert stage.workers.asked == ["worker-a", "worker-a"]
+
+
+async def test_a_pod_that_only_got_another_deletion_cost_is_no_news(stage: Stage) -> None:
+    body = pod_body("worker-a", version=1001)
+    body["metadata"]["annotations"] = {DELETION_COST: "1"}
+    stage.watch.pod("MODIFIED", body)
+    assert not stage.watch._poked.is_set()
+    assert stage.watch.fleet.pods["uid-of-worker-a"].deletion_cost == 1
+
+
+async def test_places_that_come_free_are_told(stage: Stage) -> None:
+    assert stage.places == [4], "a worker that is there when the watch begins may have them all"
+    stage.watch.pod("ADDED", pod_body("worker-b", ready=False))
+    assert stage.places == [4]
+    stage.watch.pod("MODIFIED", pod_body("worker-b", version=1001))
+    assert stage.places == [4, 4]
+    stage.workers.answers["worker-a"] = set()
+    stage.watch.poke()
+    await stage.time.until_waiting()
+    assert stage.places == [4, 4, 1]
 
 
 async def test_a_worker_that_falls_silent_loses_nothing(stage: Stage) -> None:

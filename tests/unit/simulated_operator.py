@@ -99,6 +99,7 @@ class SimulatedOperator:
             rooms=self.rooms,
             agent=agent,
             admission=AdmissionBook(self.buffers, Limits()),
+            why_no_volume=lambda: "",
             flushes=FlushBook(lambda _: self.wake()),
             coverage=self.coverage,
             writer=StatusWriter(gateway, self.buffers, ObjectStore(ReplayCapture), world.time.now),

@@ -15,6 +15,7 @@ from replay_operator.api.capture_job import EXIT_CODES, CaptureErrorReason, Exit
 from replay_operator.api.meta import ConditionStatus
 from replay_operator.api.replaycapture import Clock, Holes, Tail, Trim, WhenShort
 from replay_operator.domain.captures import Refusal
+from replay_operator.domain.claims import WARNINGS, ClaimState
 from replay_operator.domain.status_contract import (
     BUFFER_CONTRACT,
     CAPTURE_CONTRACT,
@@ -48,6 +49,13 @@ def as_cells(contract: Contract) -> list[str]:
 @pytest.mark.parametrize("state", BufferState)
 def test_each_state_of_a_buffer_is_explained_with_the_conditions_that_it_has(state: BufferState) -> None:
     assert rows("buffers.md")[state.value][:4] == as_cells(BUFFER_CONTRACT[state])
+
+
+@pytest.mark.parametrize("state", ClaimState)
+def test_each_state_of_a_claim_is_explained_and_whether_it_is_a_warning(state: ClaimState) -> None:
+    warning, meaning = rows("fleet.md")[state.value]
+    assert bool(warning) is (state in WARNINGS)
+    assert meaning
 
 
 @pytest.mark.parametrize("state", [state for state in CaptureState if state is not CaptureState.FAILED])

@@ -163,3 +163,17 @@ def test_an_egress_that_we_stopped_or_that_comes_back_has_not_vanished(lists: Li
     assert lists.book.vanished(BUFFER_UID) == {"EG_2"}
     lists.answer(egress("EG_2"), asked=3)
     assert lists.book.vanished(BUFFER_UID) == frozenset()
+
+
+def test_a_hand_over_is_a_second_run_until_the_first_one_is_stopped(lists: Lists) -> None:
+    lists.answer(egress("EG_1"), egress("EG_2", run="r2"), of_another_buffer("EG_3"))
+    assert lists.book.second_runs() == 1
+    lists.book.note_stopped("EG_1", at(1))
+    assert lists.book.second_runs() == 0
+
+
+def test_an_egress_without_a_worker_is_no_second_run_however_long_it_is_listed(lists: Lists) -> None:
+    lists.answer(egress("EG_1"), egress("EG_2", run="r2"))
+    lists.book.note_silent("EG_1", at(1))
+    lists.answer(egress("EG_1"), egress("EG_2", run="r2"), asked=2)
+    assert lists.book.second_runs() == 0

@@ -7,7 +7,8 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from replay_operator.controller.part_settings import job_settings
+from replay_operator.controller.part_settings import capacity_settings, job_settings
+from replay_operator.domain.quantity import GIB
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 SECRET = "s3cr3t"
@@ -145,3 +146,22 @@ def test_a_job_goes_where_the_agent_is_if_one_of_the_two_volumes_serves_one_node
     assert not job_settings(OperatorSettings()).beside_agent
     monkeypatch.setenv(f"REPLAY_{volume}_ACCESS_MODE", "ReadWriteOnce")
     assert job_settings(OperatorSettings()).beside_agent, "the agent holds them both"
+
+
+@pytest.mark.parametrize("variable", ["BUFFER_CLAIM_SIZE", "BUFFER_CLAIM_MAX", "ARCHIVE_CLAIM_SIZE"])
+def test_a_size_that_is_no_quantity_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(f"REPLAY_{variable}", "20GB")
+    with pytest.raises(ValidationError, match="no quantity of storage"):
+        OperatorSettings()
+
+
+def test_a_maximum_below_the_size_does_not_make_a_claim_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLAY_BUFFER_CLAIM_SIZE", "500Gi")
+    plan = capacity_settings(OperatorSettings()).buffer_claim.plan
+    assert plan.max_bytes == plan.min_bytes == 500 * GIB
+
+
+def test_a_write_budget_is_in_millions_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert capacity_settings(OperatorSettings()).limits.write_bytes_per_second is None
+    monkeypatch.setenv("REPLAY_WRITE_BUDGET_MBPS", "75")
+    assert capacity_settings(OperatorSettings()).limits.write_bytes_per_second == 75_000_000

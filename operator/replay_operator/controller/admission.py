@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.controller.store import ObjectStore
-from replay_operator.domain.admission import Limits, refusals
+from replay_operator.domain.admission import Admission, Limits, admit
 
 
 class AdmissionBook:
@@ -14,7 +14,15 @@ class AdmissionBook:
         self._buffers = buffers
         self._limits = limits
         self._seen = -1
-        self._waiting: dict[str, str] = {}
+        self._admission = Admission()
+
+    @property
+    def now(self) -> Admission:
+        """What follows from the buffers as they are known now."""
+        if self._seen != self._buffers.spec_changes:
+            self._seen = self._buffers.spec_changes
+            self._admission = admit(self._buffers, self._limits)
+        return self._admission
 
     def refusal(self, uid: str) -> str | None:
         """Say why a buffer must wait, or None when it may record.
@@ -23,8 +31,5 @@ class AdmissionBook:
             uid: The buffer's uid.
         """
         if self._limits.none_set:
-            return None
-        if self._seen != self._buffers.spec_changes:
-            self._seen = self._buffers.spec_changes
-            self._waiting = refusals(self._buffers, self._limits)
-        return self._waiting.get(uid)
+            return None  # thousands that come at once, each looked at for itself, cost no sum over all
+        return self.now.waiting.get(uid)

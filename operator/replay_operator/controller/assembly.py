@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
-from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.calm import Calm
+from replay_operator.controller.capacity import CapacityKeeper
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
@@ -27,13 +27,16 @@ from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.leader_only import LeaderOnlyLiveKit
 from replay_operator.controller.notify import Notifier
-from replay_operator.controller.part_settings import install_settings, job_settings
+from replay_operator.controller.part_settings import (
+    capacity_settings,
+    install_settings,
+    job_settings,
+)
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
-from replay_operator.domain.admission import Limits
 from replay_operator.domain.capture_state import wants_coverage
 from replay_operator.domain.fleet import FleetPod, WorkerView
 from replay_operator.domain.notification import News
@@ -140,7 +143,12 @@ def build_operator(
     """
     livekit = LeaderOnlyLiveKit(livekit, may_act)
     queue: KeyedQueue[Key] = KeyedQueue()
-    fleet = FleetWatch(ask_worker, lambda ids: queue_buffers(egresses.buffers_of(ids)))
+    fleet = FleetWatch(
+        ask_worker,
+        lambda ids: queue_buffers(egresses.buffers_of(ids)),
+        on_places=lambda number: queue_buffers(buffers.places_came_free(number)),
+        per_worker=settings.buffers_per_worker,
+    )
     inbox = Inbox(
         ObjectStore(ReplayBuffer),
         ObjectStore(ReplayCapture),
@@ -200,6 +208,14 @@ def build_operator(
         metrics=metrics,
     )
     calm = Calm(coverage, clock)
+    capacity = CapacityKeeper(
+        capacity_settings(settings),
+        gateway=gateway,
+        buffers=inbox.buffers,
+        workers=fleet,
+        metrics=metrics,
+        clock=clock,
+    )
     install = InstallReconciler(
         settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
@@ -207,6 +223,7 @@ def build_operator(
         captures=inbox.captures,
         jobs=inbox.jobs,
         line=line,
+        capacity=capacity,
         queue=queue,
         egresses=egresses,
         poller=poller,
@@ -232,14 +249,8 @@ def build_operator(
         rooms=rooms,
         agent=agent,
         coverage=coverage,
-        admission=AdmissionBook(
-            inbox.buffers,
-            Limits(
-                total=settings.max_buffers,
-                of_owner=settings.max_buffers_per_owner,
-                of_room=settings.max_buffers_per_room,
-            ),
-        ),
+        admission=capacity.admission,
+        why_no_volume=capacity.buffer_claim.why_no_volume,
         writer=writer,
         flushes=flushes,
         calm=calm,

@@ -26,6 +26,7 @@ from replay_operator.domain.layout import RunPath, buffer_path
 from replay_operator.domain.lifecycle import decide, needs_source
 from replay_operator.domain.observation import Observation, SourceView, StartMemory
 from replay_operator.domain.source import resolve, still_published
+from replay_operator.domain.starts import place_came_free, waits_for_place
 from replay_operator.domain.status_contract import RESTARTS, BufferState
 from replay_operator.livekit.errors import (
     EgressWorkerSilent,
@@ -75,6 +76,7 @@ class BufferReconciler:
         agent: AgentClient,
         coverage: CoverageWatch,
         admission: AdmissionBook,
+        why_no_volume: Callable[[], str],
         flushes: FlushBook,
         writer: StatusWriter,
         calm: Calm,
@@ -94,6 +96,7 @@ class BufferReconciler:
             agent=agent,
             egresses=egresses,
             records=self._records,
+            why_no_volume=why_no_volume,
             clock=clock,
         )
         self._fleet = fleet
@@ -108,6 +111,22 @@ class BufferReconciler:
         self._breaker = Breaker()
         self._memories: dict[str, StartMemory] = {}
         self._looked_up: dict[str, datetime] = {}
+        self._places_free_at: datetime | None = None
+
+    def places_came_free(self, places: int) -> frozenset[str]:
+        """Let so many of those that wait for a place try again, oldest first; give who they are.
+
+        Args:
+            places: How many recordings more the workers can carry now.
+        """
+        self._places_free_at = self._clock()
+        waiting = [
+            b for uid, m in self._memories.items() if waits_for_place(m) and (b := self._buffers.get(uid))
+        ]
+        waiting.sort(key=lambda b: (b.metadata.creation_timestamp, b.metadata.uid))
+        for buffer in waiting[:places]:
+            self._memories[buffer.metadata.uid] = place_came_free(self._memories[buffer.metadata.uid])
+        return frozenset(buffer.metadata.uid for buffer in waiting[:places])
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring one buffer forward.
@@ -202,6 +221,7 @@ class BufferReconciler:
         return self._rooms.is_due(buffer.spec.room, looked_up)
 
     async def _act(self, buffer: ReplayBuffer, decision: Decision, segment_seconds: int) -> Decision:
+        begun = self._clock()
         for action in decision.actions:
             if isinstance(action, Stop):
                 await self._stop(action.egress.id, action.why)
@@ -209,6 +229,9 @@ class BufferReconciler:
                 decision = await self._runs.start(buffer, action, decision, segment_seconds)
                 self._poller.poke()
                 self._fleet.poke()
+        # LiveKit asks around for 22 s before it says that nobody has a place (livekit-measured §3).
+        if waits_for_place(decision.memory) and self._places_free_at and self._places_free_at > begun:
+            return replace(decision, memory=place_came_free(decision.memory), recheck=self._clock())
         return decision
 
     async def _stop(self, egress_id: str, why: str) -> None:

@@ -59,11 +59,7 @@ class EgressBook:
         ids = {egress.id for egress in listed}
         started = self._started.get(buffer_uid, {})
         own = tuple(egress for egress, _ in started.values() if egress.id not in ids)
-        writing = tuple(
-            egress
-            for egress in (*listed, *own)
-            if egress.state is not EgressState.ENDING and egress.id not in self._stopped
-        )
+        writing = tuple(egress for egress in (*listed, *own) if self._is_writing(egress))
         return LiveKitView(egresses=writing, asked_at=snapshot.asked_at if snapshot.complete else None)
 
     def buffers_of(self, egress_ids: frozenset[str]) -> frozenset[str]:
@@ -78,6 +74,17 @@ class EgressBook:
         """Give every buffer uid that LiveKit records for in this install."""
         self._index()
         return frozenset(self._by_buffer)
+
+    def second_runs(self) -> int:
+        """Count the egresses beyond the first of each buffer: hand-overs. One without a worker is none."""
+        self._index()
+        return sum(
+            max(0, sum(self._is_writing(e) and e.id not in self._silent for e in egresses) - 1)
+            for egresses in self._by_buffer.values()
+        )
+
+    def _is_writing(self, egress: Egress) -> bool:
+        return egress.state is not EgressState.ENDING and egress.id not in self._stopped
 
     def vanished(self, buffer_uid: str) -> frozenset[str]:
         """Give the egresses of a buffer that LiveKit no longer lists though we have not stopped them."""

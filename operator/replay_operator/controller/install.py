@@ -1,4 +1,4 @@
-"""What is not per object: claims, the autoscaler's floor, the barrier after a start, the sweep for leaks."""
+"""What is not per object: the lists, the barrier after a start, the sweep for leaks, claims and fleet."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from replay_operator.api.agent import Policy
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
-from replay_operator.cluster.autoscaler import FloorOutcome, set_floor
-from replay_operator.cluster.claims import ClaimRequest, ensure_claim
 from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS
+from replay_operator.controller.capacity import CapacityKeeper
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.store import ObjectStore
-from replay_operator.domain.capacity import worker_floor
 from replay_operator.domain.policy import build_policy
 from replay_operator.domain.status_contract import RECORDING, RESTARTS, BufferState
 from replay_operator.livekit.poller import SnapshotPoller
@@ -54,23 +52,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class FleetSettings:
-    """How the fleet is sized."""
-
-    name: str
-    per_worker: int
-    headroom: int
-    minimum: int
-    maximum: int
-
-
-@dataclass(frozen=True, slots=True)
 class InstallSettings:
     """What an install is made of."""
 
     namespace: str
-    claims: tuple[ClaimRequest, ...]
-    fleet: FleetSettings
     epoch: int
     default_segment_seconds: int
 
@@ -91,6 +76,7 @@ class InstallReconciler:
         captures: ObjectStore[ReplayCapture],
         jobs: JobStore,
         line: CaptureLine,
+        capacity: CapacityKeeper,
         queue: KeyedQueue[Key],
         egresses: EgressBook,
         poller: SnapshotPoller,
@@ -103,6 +89,7 @@ class InstallReconciler:
         self._captures = captures
         self._jobs = jobs
         self._line = line
+        self._capacity = capacity
         self._queue = queue
         self._egresses = egresses
         self._poller = poller
@@ -110,7 +97,6 @@ class InstallReconciler:
         self._clock = clock
         self._listed_at: datetime | None = None
         self._lists_due = 0
-        self._claims_made = False
         self._counted: Counter[str] = Counter()
         self._counted_at = -1
         self._policy: tuple[tuple[int, int], Policy] | None = None
@@ -163,13 +149,11 @@ class InstallReconciler:
         """
         if self._must_list():
             await self._relist()
-        if not self._claims_made:
-            await self._make_claims()
         self._count()
         self._line.look()
         if self.is_whole:
             self._sweep()
-            await self._set_floor()
+        await self._capacity.look(self._recordings_to_carry(), is_whole=self.is_whole)
 
     def _must_list(self) -> bool:
         if self._listed_at is None:
@@ -193,31 +177,15 @@ class InstallReconciler:
         self._listed_at = self._clock()
         self._lists_due = max(0, self._lists_due - 1)
 
-    async def _make_claims(self) -> None:
-        for claim in self._settings.claims:
-            if await ensure_claim(self._gateway, self._settings.namespace, claim):
-                log.info("made PersistentVolumeClaim %s", claim.name)
-        self._claims_made = True
-
     def _sweep(self) -> None:
         """Queue the clean-up of every buffer that LiveKit records and nobody has: a crash left it over."""
         for uid in self._egresses.all_buffers():
             if self._buffers.get(uid) is None:
                 self._queue.add(Key(Kind.BUFFER, uid), urgent=True)
 
-    async def _set_floor(self) -> None:
-        fleet = self._settings.fleet
-        demand = sum(self._counted[state] for state in _NEEDS_WORKER)
-        floor = worker_floor(
-            demand,
-            per_worker=fleet.per_worker,
-            headroom=fleet.headroom,
-            minimum=fleet.minimum,
-            maximum=fleet.maximum,
-        )
-        outcome = await set_floor(self._gateway, self._settings.namespace, fleet.name, floor)
-        if outcome is FloorOutcome.SET:
-            log.info("autoscaler %s: minReplicas is now %d for %d buffers", fleet.name, floor, demand)
+    def _recordings_to_carry(self) -> int:
+        """Count what needs a place on a worker; a buffer that is being handed over needs two."""
+        return sum(self._counted[state] for state in _NEEDS_WORKER) + self._egresses.second_runs()
 
     def _count(self) -> None:
         if self._counted_at == self._buffers.changes:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from replay_operator.cluster.claims import ClaimRequest
+from datetime import timedelta
+
 from replay_operator.cluster.jobs import JobSettings
-from replay_operator.controller.install import FleetSettings, InstallSettings
+from replay_operator.controller.capacity import CapacitySettings
+from replay_operator.controller.claims import ClaimSettings
+from replay_operator.controller.fleet import FleetSettings
+from replay_operator.controller.install import InstallSettings
+from replay_operator.domain.admission import MEGABYTE, Limits
+from replay_operator.domain.claims import ClaimPlan
+from replay_operator.domain.quantity import parse_quantity
 from replay_operator.settings import OperatorSettings
 
 
@@ -17,29 +24,54 @@ def install_settings(settings: OperatorSettings, *, epoch: int) -> InstallSettin
     """
     return InstallSettings(
         namespace=settings.namespace,
-        claims=(
-            ClaimRequest(
-                settings.buffer_claim,
-                settings.buffer_claim_size,
-                settings.buffer_storage_class,
-                settings.buffer_access_mode,
+        epoch=epoch,
+        default_segment_seconds=settings.segment_duration_seconds,
+    )
+
+
+def capacity_settings(settings: OperatorSettings) -> CapacitySettings:
+    """Pick what the volumes, the fleet and the limits are to be."""
+    size, largest = parse_quantity(settings.buffer_claim_size), parse_quantity(settings.buffer_claim_max)
+    archive_size = parse_quantity(settings.archive_claim_size)
+    budget = settings.write_budget_mbps
+    return CapacitySettings(
+        namespace=settings.namespace,
+        buffer_claim=ClaimSettings(
+            ClaimPlan(
+                name=settings.buffer_claim,
+                min_bytes=size,
+                max_bytes=max(size, largest),
+                access_mode=settings.buffer_access_mode,
+                setting="REPLAY_BUFFER_CLAIM_MAX",
             ),
-            ClaimRequest(
-                settings.archive_claim,
-                settings.archive_claim_size,
-                settings.archive_storage_class,
-                settings.archive_access_mode,
-            ),
+            settings.buffer_storage_class,
         ),
+        archive_claim=ClaimSettings(
+            ClaimPlan(
+                name=settings.archive_claim,
+                min_bytes=archive_size,
+                max_bytes=archive_size,
+                access_mode=settings.archive_access_mode,
+                setting="REPLAY_ARCHIVE_CLAIM_SIZE",
+            ),
+            settings.archive_storage_class,
+        ),
+        headroom_percent=settings.buffer_claim_headroom_percent,
         fleet=FleetSettings(
             name=settings.fleet,
             per_worker=settings.buffers_per_worker,
             headroom=settings.fleet_headroom,
             minimum=settings.fleet_min,
             maximum=settings.fleet_max,
+            lower_after=timedelta(seconds=settings.fleet_lower_after_seconds),
+            deletion_cost=settings.pod_deletion_cost,
         ),
-        epoch=epoch,
-        default_segment_seconds=settings.segment_duration_seconds,
+        limits=Limits(
+            total=settings.max_buffers,
+            of_owner=settings.max_buffers_per_owner,
+            of_room=settings.max_buffers_per_room,
+            write_bytes_per_second=budget * MEGABYTE if budget is not None else None,
+        ),
     )
 
 

@@ -51,6 +51,7 @@ class RunStarter:
         agent: AgentClient,
         egresses: EgressBook,
         records: EgressRecords,
+        why_no_volume: Callable[[], str],
         clock: Callable[[], datetime],
     ) -> None:
         self._namespace = namespace
@@ -59,6 +60,7 @@ class RunStarter:
         self._agent = agent
         self._egresses = egresses
         self._records = records
+        self._why_no_volume = why_no_volume
         self._clock = clock
         self._told: dict[str, int] = {}
 
@@ -88,7 +90,8 @@ class RunStarter:
         try:
             await self._agent.put_run(path, _run_file(buffer, segment_seconds))
         except AgentUnavailable as error:
-            return self._failed(decision, _Failure(BufferState.WAITING_FOR_STORAGE, str(error)))
+            why = " ".join(filter(None, (str(error), self._why_no_volume())))
+            return self._failed(decision, _Failure(BufferState.WAITING_FOR_STORAGE, why))
         egress = await self._ask(request)
         if isinstance(egress, _Failure):
             return self._failed(decision, egress)

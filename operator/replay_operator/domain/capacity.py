@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from replay_operator.api.replaybuffer import Encoding, EncodingPreset
+from replay_operator.api.replaybuffer import Encoding, EncodingPreset, ReplayBuffer
 
 DEFAULT_SLACK_SECONDS = 120
 """Fail-over, pin latency and the tail not yet on disk; the published 12 minutes for 10 (DESIGN §8)."""
@@ -31,6 +31,15 @@ def bytes_per_second(encoding: Encoding) -> int:
     else:
         kbps = _PRESET_VIDEO_KBPS[encoding.preset or EncodingPreset.H264_720P_30] + AUDIO_KBPS
     return kbps * 1000 // 8
+
+
+def window_bytes(buffer: ReplayBuffer) -> int:
+    """Give how much of the buffer volume a buffer fills when its window is full, in bytes.
+
+    Args:
+        buffer: The resource.
+    """
+    return bytes_per_second(buffer.spec.encoding) * (buffer.spec.window_seconds + DEFAULT_SLACK_SECONDS)
 
 
 def worker_floor(buffers: int, *, per_worker: int, headroom: int, minimum: int, maximum: int) -> int:

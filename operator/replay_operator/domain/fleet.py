@@ -24,6 +24,8 @@ NO_CPU_ROUNDS = 2
 in perfect cadence with hardly a new picture in them (livekit-measured §3), so only the worker can tell. One
 answer is a moment, the next one comes ten seconds later."""
 
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+
 _FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -33,7 +35,8 @@ class FleetPod:
 
     `deleted_at` is Kubernetes' deletionTimestamp: when the grace period of a terminating pod ends.
     `container_ends` counts for each container how often it has ended: an egress does not survive that.
-    `version` grows with each change of the object.
+    `version` grows with each change of the object. `deletion_cost` is what the pod says of itself to its
+    ReplicaSet, which takes the cheapest first; 0 when it says nothing.
     """
 
     uid: str
@@ -45,6 +48,7 @@ class FleetPod:
     finished: bool
     deleted_at: datetime | None
     container_ends: tuple[int, ...]
+    deletion_cost: int = 0
 
     @property
     def terminating(self) -> bool:
@@ -78,6 +82,8 @@ def pod_from_body(body: Mapping[str, Any]) -> FleetPod:
         finished=status.get("phase") in _FINISHED,
         deleted_at=datetime.fromisoformat(deleted_at) if deleted_at else None,
         container_ends=tuple(_ends(container) for container in status.get("containerStatuses") or ()),
+        # The API server admits whole numbers only.
+        deletion_cost=int((metadata.get("annotations") or {}).get(DELETION_COST, 0)),
     )
 
 

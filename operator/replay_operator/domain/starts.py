@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from replay_operator.domain.observation import Observation, StartMemory
@@ -62,3 +63,23 @@ def after_failure(
         failure=failure,
         message=message,
     )
+
+
+def waits_for_place(memory: StartMemory) -> bool:
+    """Tell whether the next try waits only because no worker had a place.
+
+    Args:
+        memory: What is remembered of a buffer.
+    """
+    return memory.failure is BufferState.WAITING_FOR_CAPACITY and memory.retry_at is not None
+
+
+def place_came_free(memory: StartMemory) -> StartMemory:
+    """Let a buffer that waits for a place try again at once.
+
+    The waits begin anew as well: a worker that has just got ready may need a second until LiveKit knows it.
+
+    Args:
+        memory: What is remembered of it.
+    """
+    return replace(memory, retry_at=None, failures=0)

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from replay_operator.domain.fleet import FleetMap, FleetPod, WorkerView, changed_egresses, pod_from_body
+from replay_operator.domain.fleet_places import places_gained
 from replay_operator.livekit.poller import wait_for_event
 
 HEALTH_PORT = 8080
@@ -138,6 +139,8 @@ class FleetWatch:
     Args:
         ask: Asks one worker; `WorkerProbe.ask`.
         on_change: Called with the ids of egresses whose worker, doom or loss changed; it must not block.
+        on_places: Called with the number of places for recordings that came free; it must not block.
+        per_worker: How many recordings one worker carries.
         interval_seconds: From the end of one round of questions to the next, in seconds.
         gap_seconds: Least time between two rounds, in seconds.
         sleep: Waits so many seconds.
@@ -149,6 +152,8 @@ class FleetWatch:
         ask: Callable[[FleetPod], Awaitable[WorkerView | None]],
         on_change: Callable[[frozenset[str]], None],
         *,
+        on_places: Callable[[int], None] = lambda _: None,
+        per_worker: int = 1,
         interval_seconds: float = INTERVAL_SECONDS,
         gap_seconds: float = GAP_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -156,6 +161,8 @@ class FleetWatch:
     ) -> None:
         self._ask = ask
         self._on_change = on_change
+        self._on_places = on_places
+        self._per_worker = per_worker
         self._interval_seconds = interval_seconds
         self._gap_seconds = gap_seconds
         self._sleep = sleep
@@ -249,8 +256,12 @@ class FleetWatch:
         changed = changed_egresses(old, new)
         if changed:
             self._on_change(changed)
+        places = places_gained(old, new, self._per_worker)
+        if places:
+            self._on_places(places)
 
 
 def _is_news(old: FleetPod | None, new: FleetPod) -> bool:
     """Whether a worker may hold something else than before: it came, got ready, restarted or must go."""
-    return new.may_answer and (old is None or replace(old, version=0) != replace(new, version=0))
+    told = replace(new, version=old.version, deletion_cost=old.deletion_cost) if old else new
+    return new.may_answer and told != old
