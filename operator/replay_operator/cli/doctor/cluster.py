@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from replay_operator.api.model import GROUP, VERSION
 from replay_operator.cli.doctor.sight import see
-from replay_operator.cluster.autoscaler import declared_by_another
+from replay_operator.cluster.field_owners import declared_by_another
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import AUTOSCALERS, CLAIMS, PODS, ResourceType
@@ -74,7 +74,9 @@ class ClusterProbes:
     async def autoscaler(self, name: str) -> Seen[AutoscalerFacts | None]:
         """Read an autoscaler."""
         return await self._object(
-            AUTOSCALERS, name, lambda body: autoscaler_facts(body, declared_by_another(body))
+            AUTOSCALERS,
+            name,
+            lambda body: autoscaler_facts(body, declared_by_another(body, "spec", "minReplicas")),
         )
 
     async def budgets(self) -> Seen[tuple[BudgetFacts, ...]]:
