@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from replay_operator.api.replaybuffer import EncodingPreset
 from replay_operator.cli.program import run
 from replay_operator.domain import sizing
+from replay_operator.domain.quantity import GIB, parse_quantity
 from replay_operator.domain.recording_cost import PIXELS_PER_SECOND, Assumption, recording_cost
 from replay_operator.domain.storage_budget import storage_budget
 from replay_operator.settings import OperatorSettings
@@ -164,7 +165,7 @@ def test_the_most_pods_cover_the_highest_cost_within_the_targets_and_the_autosca
         window_seconds=600,
         segment_seconds=10,
         pod_cores=cores,
-        pod_memory_bytes=cores * sizing.GIBIBYTE,
+        pod_memory_bytes=cores * GIB,
         buffers_per_worker=per_worker,
         captures_per_hour=0,
         clip_seconds=600,
@@ -214,9 +215,7 @@ def test_the_settings_are_settings_of_the_operator_for_the_largest_number_of_use
     arguments = ["--users", "100,5", "--assume", "published", "--storage", "500", "--segment-seconds", "4"]
     assert run(["plan", *arguments, "-o", "settings"]) == 0
     data = yaml.safe_load(capsys.readouterr().out)["data"]
-    known = {f"REPLAY_{name}".upper() for name in OperatorSettings.model_fields} | {
-        "REPLAY_WRITE_BUDGET_MBPS"
-    }
+    known = {f"REPLAY_{name}".upper() for name in OperatorSettings.model_fields}
     assert set(data) <= known
     assert all(isinstance(value, str) for value in data.values())
     assert data["REPLAY_BUFFER_CLAIM_SIZE"] == "61Gi"
@@ -226,11 +225,23 @@ def test_the_settings_are_settings_of_the_operator_for_the_largest_number_of_use
     assert data["REPLAY_WRITE_BUDGET_MBPS"] == "500"
 
 
+@pytest.mark.parametrize(("users", "most"), [(320, None), (400, "247Gi")])
+def test_a_claim_beyond_what_it_may_grow_to_raises_that_too(
+    users: int, most: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plan", "--users", str(users), "-o", "settings"]) == 0
+    data = yaml.safe_load(capsys.readouterr().out)["data"]
+    assert data.get("REPLAY_BUFFER_CLAIM_MAX") == most
+
+
 def test_the_plan_reckons_with_the_defaults_and_targets_of_the_install() -> None:
     fields = OperatorSettings.model_fields
     assert fields["fleet_min"].default == sizing.FLEET_MIN
     assert fields["fleet_max"].default == sizing.DEFAULT_FLEET_MAX
     assert fields["fleet_headroom"].default == sizing.FLEET_HEADROOM
+    assert parse_quantity(fields["buffer_claim_max"].default) == sizing.DEFAULT_CLAIM_MAX_BYTES
+    headroom = 1 + fields["buffer_claim_headroom_percent"].default / 100
+    assert headroom == sizing.CLAIM_HEADROOM
     autoscaler = yaml.safe_load((ROOT / "manifests/base/autoscaler.yaml").read_text())
     targets = {
         metric["resource"]["name"]: metric["resource"]["target"]["averageUtilization"]

@@ -28,8 +28,8 @@ from replay_operator.agent.volume_benchmark import (
 from replay_operator.api.replaybuffer import Encoding, EncodingPreset
 from replay_operator.cli.numbers import number, whole_number, whole_numbers
 from replay_operator.domain.capacity import bytes_per_second
+from replay_operator.domain.quantity import GIB
 from replay_operator.domain.recording_cost import MEGABYTE
-from replay_operator.domain.sizing import GIBIBYTE
 from replay_operator.domain.write_budget import (
     SAFE_SHARE,
     WriteBudget,
@@ -114,7 +114,7 @@ def _measure(flags: argparse.Namespace, free: Callable[[Path], int]) -> Report:
         segment_bytes=segment_bytes,
         segment_seconds=flags.segment_seconds,
         step_seconds=flags.seconds,
-        writer_bytes=flags.max_gib * GIBIBYTE / sum(fitting),
+        writer_bytes=flags.max_gib * GIB / sum(fitting),
         least_free_bytes=free(volume) / 4,
     )
     with own_directory(volume) as directory:

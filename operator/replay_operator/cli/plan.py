@@ -14,9 +14,9 @@ from dataclasses import asdict
 from replay_operator.api.replaybuffer import MAX_SEGMENTS, EncodingPreset
 from replay_operator.cli.numbers import number, whole_number, whole_numbers
 from replay_operator.cli.plan_output import settings_text, table_text
+from replay_operator.domain.quantity import GIB
 from replay_operator.domain.recording_cost import Assumption, RecordingCost, recording_cost
 from replay_operator.domain.sizing import (
-    GIBIBYTE,
     PUBLISHED_PLACES,
     PUBLISHED_POD_CORES,
     PUBLISHED_POD_MEMORY_BYTES,
@@ -120,7 +120,7 @@ def _pod(
                 "--pod-cpu, --pod-memory-gib and --buffers-per-worker"
             )
         return PUBLISHED_POD_CORES, PUBLISHED_POD_MEMORY_BYTES, int(PUBLISHED_PLACES.least)
-    cores, memory_bytes = flags.pod_cpu or _POD_CORES, (flags.pod_memory_gib or _POD_GIB) * GIBIBYTE
+    cores, memory_bytes = flags.pod_cpu or _POD_CORES, (flags.pod_memory_gib or _POD_GIB) * GIB
     return cores, memory_bytes, flags.buffers_per_worker or covered_by_requests(cost, cores, memory_bytes)
 
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from replay_operator.domain.quantity import GIB
 from replay_operator.domain.recording_cost import MEGABYTE, Assumption, Range
-from replay_operator.domain.sizing import FLEET_MIN, GIBIBYTE, PUBLISHED_PLACES, Question, Sizing
+from replay_operator.domain.sizing import (
+    DEFAULT_CLAIM_MAX_BYTES,
+    FLEET_MIN,
+    PUBLISHED_PLACES,
+    Question,
+    Sizing,
+)
 from replay_operator.domain.sizing_notes import notes, warnings
 
 _GIGABYTE = 1000 * MEGABYTE
@@ -19,7 +26,7 @@ _ROWS: tuple[tuple[str, Callable[[Sizing], str]], ...] = (
     ("HPA minReplicas, set by the operator", lambda s: str(s.hpa_min)),
     ("HPA maxReplicas", lambda s: str(s.hpa_max)),
     ("buffer volume (temp), GB", lambda s: _figure(s.buffer_volume_bytes / _GIGABYTE)),
-    ("its claim, Gi", lambda s: str(s.claim_bytes // GIBIBYTE)),
+    ("its claim, Gi", lambda s: str(s.claim_bytes // GIB)),
     ("segments on it", lambda s: str(s.files)),
     ("writes, MB/s", lambda s: _figure(s.write_bytes_per_second / MEGABYTE)),
     ("IOPS", lambda s: _figure(s.iops)),
@@ -60,15 +67,17 @@ def settings_text(question: Question, sizings: Sequence[Sizing]) -> str:
         sizings: The answers, one for each number of users.
     """
     largest = max(sizings, key=lambda sizing: sizing.users)
-    archive_gib = max(1, -(-int(largest.archive_bytes) // GIBIBYTE))
+    archive_gib = max(1, -(-int(largest.archive_bytes) // GIB))
     values = {
-        "REPLAY_BUFFER_CLAIM_SIZE": f"{largest.claim_bytes // GIBIBYTE}Gi",
+        "REPLAY_BUFFER_CLAIM_SIZE": f"{largest.claim_bytes // GIB}Gi",
         "REPLAY_ARCHIVE_CLAIM_SIZE": f"{archive_gib}Gi",
         "REPLAY_SEGMENT_DURATION_SECONDS": f'"{question.segment_seconds}"',
         "REPLAY_BUFFERS_PER_WORKER": f'"{question.buffers_per_worker}"',
         "REPLAY_FLEET_MIN": f'"{FLEET_MIN}"',
         "REPLAY_FLEET_MAX": f'"{largest.hpa_max}"',
     }
+    if largest.claim_bytes > DEFAULT_CLAIM_MAX_BYTES:
+        values["REPLAY_BUFFER_CLAIM_MAX"] = values["REPLAY_BUFFER_CLAIM_SIZE"]
     if question.storage is not None:
         budget = max(1, int(question.storage.bytes_per_second / MEGABYTE))
         values["REPLAY_WRITE_BUDGET_MBPS"] = f'"{budget}"'

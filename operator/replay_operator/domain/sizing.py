@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from replay_operator.api.replaybuffer import EncodingPreset
 from replay_operator.domain.capacity import DEFAULT_SLACK_SECONDS, worker_floor
+from replay_operator.domain.quantity import GIB
 from replay_operator.domain.recording_cost import (
     ROOM_COMPOSITE_CORES,
     Assumption,
@@ -15,8 +16,6 @@ from replay_operator.domain.recording_cost import (
     recording_cost,
 )
 from replay_operator.domain.storage_budget import StorageBudget
-
-GIBIBYTE = 1024**3
 
 HPA_CPU_TARGET = 0.70
 HPA_MEMORY_TARGET = 0.75
@@ -39,7 +38,8 @@ IO_BYTES = 256 * 1024
 """As Amazon EBS counts the I/O of its SSD volumes: a longer one counts several times."""
 
 CLAIM_HEADROOM = 1.2
-"""A claim that is just large enough is full when one run is handed over to another."""
+DEFAULT_CLAIM_MAX_BYTES = 200 * GIB
+"""Defaults of REPLAY_BUFFER_CLAIM_HEADROOM_PERCENT and REPLAY_BUFFER_CLAIM_MAX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def size(question: Question, users: int) -> Sizing:
         file_changes_per_minute=60 * FILE_CHANGES_PER_SEGMENT * segments_per_second,
         files=users * math.ceil(kept_seconds / question.segment_seconds),
         buffer_volume_bytes=users * question.buffer_bytes,
-        claim_bytes=math.ceil(users * question.buffer_bytes * CLAIM_HEADROOM / GIBIBYTE) * GIBIBYTE,
+        claim_bytes=math.ceil(users * question.buffer_bytes * CLAIM_HEADROOM / GIB) * GIB,
         archive_bytes_per_day=per_day,
         archive_bytes=per_day * question.archive_days,
         room_composite_cores=ROOM_COMPOSITE_CORES.times(users),
