@@ -14,6 +14,7 @@ from replay_operator.api.capture_job import CaptureRequest
 from replay_operator.cluster.claims import ClaimRequest, claim_body
 from replay_operator.cluster.jobs import job_body
 from replay_operator.controller.part_settings import job_settings
+from replay_operator.domain.quantity import parse_quantity
 from replay_operator.settings import OperatorSettings
 from tests.builders import CAPTURE_UID, NOW, at, capture
 from tests.testbed.controlplane import ControlPlane
@@ -144,7 +145,7 @@ class Cluster:
                 read.archive_access_mode,
             ),
         ):
-            self.create(claim_body(ClaimRequest(name, size, storage_class, mode)))
+            self.create(claim_body(ClaimRequest(name, parse_quantity(size), storage_class, mode)))
         return read
 
     def network_disk(self, storage_class: str, gibibytes: int) -> None:

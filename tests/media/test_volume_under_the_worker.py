@@ -64,8 +64,8 @@ def test_a_segment_that_is_damaged_after_the_scan_gives_no_clip_and_a_retry_give
     healthy = Path(shutil.copytree(request.buffer_directory, tmp_path / "healthy"))
     scan = capture.plan_clip
 
-    def scan_and_damage(asked: CaptureRequest) -> object:
-        plan = scan(asked)
+    def scan_and_damage(asked: CaptureRequest, *, in_shares: bool) -> object:
+        plan = scan(asked, in_shares=in_shares)
         damage(plan.segments[-2].file.path)
         return plan
 
