@@ -1,0 +1,148 @@
+"""Questions about clips. A page of a person's clips comes with its files in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import RowMapping, Select, func, select, tuple_
+from sqlmodel import col
+
+from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind, ReplayClip
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file of a listed clip."""
+
+    kind: FileKind
+    path: str
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedClip:
+    """A clip as a list shows it."""
+
+    uid: str
+    namespace: str
+    name: str
+    title: str | None
+    room: str | None
+    status: ClipStatus
+    reason: str
+    milliseconds: int | None
+    clip_start: datetime | None
+    created_at: datetime
+    files: tuple[ListedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A clip's place in the list: where the next page goes on, whatever was added or removed meanwhile."""
+
+    created_at: datetime
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPage:
+    """A part of a list. `next` is where the next one goes on; None: this is the last."""
+
+    clips: tuple[ListedClip, ...]
+    next: Place | None
+
+
+_LISTED = (
+    col(ReplayClip.uid),
+    col(ReplayClip.namespace),
+    col(ReplayClip.name),
+    col(ReplayClip.title),
+    col(ReplayClip.room),
+    col(ReplayClip.status),
+    col(ReplayClip.reason),
+    col(ReplayClip.milliseconds),
+    col(ReplayClip.clip_start),
+    col(ReplayClip.created_at),
+)
+
+
+def page_of_owner(owner: str, limit: int, after: Place | None) -> Select[*tuple[object, ...]]:
+    """Ask for a person's clips, newest first, each once for every file that it has.
+
+    The page is cut before the files are joined: a limit on the joined rows would cut through a clip.
+
+    Args:
+        owner: The person.
+        limit: At most so many clips.
+        after: Only what comes after this place; None: from the newest on.
+    """
+    created_at, uid = col(ReplayClip.created_at), col(ReplayClip.uid)
+    chosen = select(*_LISTED).where(col(ReplayClip.owner) == owner)
+    if after is not None:
+        chosen = chosen.where(tuple_(created_at, uid) < tuple_(after.created_at, after.uid))
+    page = chosen.order_by(created_at.desc(), uid.desc()).limit(limit).subquery("page")
+    return (
+        select(
+            page,
+            col(ClipFile.kind).label("file_kind"),
+            col(ClipFile.path).label("file_path"),
+            col(ClipFile.bytes).label("file_bytes"),
+        )
+        .select_from(page.outerjoin(ClipFile, col(ClipFile.clip_uid) == page.c.uid))
+        .order_by(page.c.created_at.desc(), page.c.uid.desc(), col(ClipFile.kind).desc())
+    )
+
+
+def archive_bytes_of_owner(owner: str) -> Select[int]:
+    """Ask what a person's clips take of the quota, with what is reserved for those being made."""
+    taken = func.coalesce(func.sum(col(ReplayClip.quota_bytes)), 0)
+    return select(taken).where(col(ReplayClip.owner) == owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """The clips in the catalogue."""
+
+    database: Database
+
+    async def of_owner(self, owner: str, *, limit: int, after: Place | None = None) -> ClipPage:
+        """List a person's clips, newest first.
+
+        Args:
+            owner: As `spec.owner` of the buffer named the person.
+            limit: Clips on a page, at least one.
+            after: `next` of the page before.
+        """
+        # One more than asked tells whether there is a next page.
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(page_of_owner(owner, limit + 1, after))).mappings().all()
+        clips = tuple(_clip(list(group)) for _, group in groupby(rows, key=lambda row: row["uid"]))
+        if len(clips) <= limit:
+            return ClipPage(clips, None)
+        last = clips[limit - 1]
+        return ClipPage(clips[:limit], Place(last.created_at, last.uid))
+
+    async def archive_bytes_of_owner(self, owner: str) -> int:
+        """Give what a person's clips take of the quota, in bytes.
+
+        Args:
+            owner: The person.
+        """
+        async with self.database.reading() as connection:
+            result = await connection.execute(archive_bytes_of_owner(owner))
+            return int(result.scalars().one())  # Postgres sums bigints to a decimal
+
+
+def _clip(rows: list[RowMapping]) -> ListedClip:
+    listed = {name: value for name, value in rows[0].items() if not name.startswith("file_")}
+    return ListedClip(**listed, files=tuple(_files(rows)))
+
+
+def _files(rows: Iterable[RowMapping]) -> Iterable[ListedFile]:
+    for row in rows:
+        if row["file_kind"] is not None:
+            yield ListedFile(row["file_kind"], row["file_path"], row["file_bytes"])

@@ -1,0 +1,110 @@
+"""A person's clips: newest first, page by page, with their files, in one statement."""
+
+import pytest
+from sqlalchemy import func, select
+
+from replay_operator.catalogue.clips import Clips, ListedFile, Place, archive_bytes_of_owner, page_of_owner
+from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind
+from replay_operator.catalogue.writing import EntryWriter
+from tests.builders import NOW, at
+from tests.catalogue.entries import clip
+from tests.catalogue.statements import recorded, sqlite_plan
+
+
+async def test_clips_are_listed_newest_first_with_their_files(database: Database) -> None:
+    await EntryWriter(database).write(
+        [
+            clip("old", created_at=at(-60)),
+            clip("new", kinds=(FileKind.VIDEO,)),
+            clip("theirs", owner="user-7"),
+            clip("failed", created_at=at(-90), status=ClipStatus.FAILED, kinds=()),
+        ]
+    )
+    page = await Clips(database).of_owner("user-42", limit=10)
+    assert page.next is None
+    assert [(found.uid, found.status, len(found.files)) for found in page.clips] == [
+        ("new", ClipStatus.READY, 1),
+        ("old", ClipStatus.READY, 2),
+        ("failed", ClipStatus.FAILED, 0),
+    ]
+    assert page.clips[0].files == (ListedFile(FileKind.VIDEO, "new/Video", 1000),)
+    assert page.clips[0].created_at == NOW
+
+
+@pytest.mark.parametrize("clips", [1, 40])
+async def test_a_page_is_one_statement_however_many_clips_it_has(database: Database, clips: int) -> None:
+    await EntryWriter(database).write([clip(f"c{number}") for number in range(clips)])
+    with recorded(database) as statements:
+        page = await Clips(database).of_owner("user-42", limit=100)
+    assert len(page.clips) == clips
+    assert len(statements) == 1
+
+
+async def test_a_page_reads_no_column_that_the_list_does_not_show(database: Database) -> None:
+    with recorded(database) as statements:
+        await Clips(database).of_owner("user-42", limit=10)
+    for column in ("sha256", "quota_bytes", "deletion_policy", "range_start", "finished_at", "buffer_uid"):
+        assert column not in statements[0]
+
+
+async def test_pages_in_a_row_give_each_clip_once_though_many_were_made_in_the_same_second(
+    database: Database,
+) -> None:
+    await EntryWriter(database).write([clip(f"c{n:02}", created_at=at(-(n // 7))) for n in range(25)])
+    seen: list[str] = []
+    after: Place | None = None
+    while True:
+        page = await Clips(database).of_owner("user-42", limit=4, after=after)
+        seen += [found.uid for found in page.clips]
+        if page.next is None:
+            break
+        assert len(page.clips) == 4
+        after = page.next
+    assert sorted(seen) == [f"c{n:02}" for n in range(25)]
+
+
+async def test_a_clip_that_comes_while_somebody_turns_pages_moves_nothing(database: Database) -> None:
+    await EntryWriter(database).write([clip(f"c{n}", created_at=at(-n)) for n in range(4)])
+    first = await Clips(database).of_owner("user-42", limit=2)
+    await EntryWriter(database).write([clip("newer", created_at=at(60))])
+    second = await Clips(database).of_owner("user-42", limit=2, after=first.next)
+    assert [found.uid for found in second.clips] == ["c2", "c3"]
+
+
+@pytest.mark.parametrize("after", [None, Place(NOW, "c5")])
+async def test_a_page_is_read_from_the_index_in_order(database: Database, after: Place | None) -> None:
+    async with database.reading() as connection:
+        plan = await sqlite_plan(connection, page_of_owner("user-42", 50, after))
+    search = next(step for step in plan if "replay_clip" in step)
+    bound = "" if after is None else " AND (created_at,uid)<(?,?)"
+    assert search.endswith(f"ix_replay_clip_owner_created_at (owner=?{bound})")
+    inside_the_page = plan[: plan.index(next(step for step in plan if step.startswith("SCAN")))]
+    assert not [step for step in inside_the_page if "TEMP B-TREE" in step]
+    assert [step for step in plan if "clip_file" in step and "SEARCH" in step]
+
+
+async def test_the_archive_bytes_of_a_person_are_summed_with_what_is_reserved(database: Database) -> None:
+    await EntryWriter(database).write(
+        [
+            clip("a", quota_bytes=3_000_000_000),
+            clip("b", status=ClipStatus.PENDING, quota_bytes=500, kinds=()),
+            clip("theirs", owner="user-7"),
+        ]
+    )
+    assert await Clips(database).archive_bytes_of_owner("user-42") == 3_000_000_500
+    assert await Clips(database).archive_bytes_of_owner("nobody") == 0
+
+
+async def test_the_archive_bytes_are_found_by_the_owners_index(database: Database) -> None:
+    async with database.reading() as connection:
+        (step,) = await sqlite_plan(connection, archive_bytes_of_owner("user-42"))
+    assert step.endswith("ix_replay_clip_owner_created_at (owner=?)")
+
+
+async def test_files_that_a_clip_has_no_more_are_removed(database: Database) -> None:
+    await EntryWriter(database).write([clip("a"), clip("b")])
+    await EntryWriter(database).write([clip("a", kinds=())])
+    async with database.reading() as connection:
+        left = await connection.execute(select(ClipFile.clip_uid, func.count()).group_by(ClipFile.clip_uid))
+        assert left.all() == [("b", 2)]
