@@ -57,6 +57,7 @@ def clip(
     quota_bytes: int = 1000,
     kinds: tuple[FileKind, ...] = (FileKind.VIDEO, FileKind.THUMBNAIL),
     title: str | None = "Goal!",
+    policy: DeletionPolicy = DeletionPolicy.RETAIN,
 ) -> ClipEntry:
     record = ClipRecord(
         uid=uid,
@@ -68,7 +69,7 @@ def clip(
         title=title,
         status=status,
         reason="ClipReady",
-        deletion_policy=DeletionPolicy.RETAIN,
+        deletion_policy=policy,
         range_start=NOW,
         range_end=NOW,
         clip_start=NOW,

@@ -3,11 +3,19 @@
 import pytest
 from sqlalchemy import func, select
 
-from replay_operator.catalogue.clips import Clips, ListedFile, Place, archive_bytes_of_owner, page_of_owner
+from replay_operator.api.replaycapture import DeletionPolicy
+from replay_operator.catalogue.clips import (
+    Clips,
+    ListedFile,
+    Place,
+    archive_bytes_of_owner,
+    page_of_owner,
+    tied_to_resources,
+)
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind
 from replay_operator.catalogue.writing import EntryWriter
-from tests.builders import NOW, at
+from tests.builders import NAMESPACE, NOW, at
 from tests.catalogue.entries import clip
 from tests.catalogue.statements import recorded, sqlite_plan
 
@@ -108,3 +116,41 @@ async def test_files_that_a_clip_has_no_more_are_removed(database: Database) -> 
     async with database.reading() as connection:
         left = await connection.execute(select(ClipFile.clip_uid, func.count()).group_by(ClipFile.clip_uid))
         assert left.all() == [("b", 2)]
+
+
+async def test_clips_whose_captures_went_unseen_are_closed_as_their_policy_says(database: Database) -> None:
+    pending, delete = ClipStatus.PENDING, DeletionPolicy.DELETE
+    await EntryWriter(database).write(
+        [
+            clip("alive", status=pending, kinds=()),
+            clip("given up", status=pending, kinds=()),
+            clip("retained"),
+            clip("taken along", policy=delete),
+            clip("alive too", policy=delete),
+        ]
+    )
+    assert await Clips(database).close_missing(NAMESPACE, ["alive", "alive too"], at(5)) == 2
+    page = await Clips(database).of_owner("user-42", limit=10)
+    assert {found.uid: (found.status, len(found.files)) for found in page.clips} == {
+        "alive": (pending, 0),
+        "given up": (ClipStatus.FAILED, 0),
+        "retained": (ClipStatus.READY, 2),
+        "taken along": (ClipStatus.DELETED, 0),
+        "alive too": (ClipStatus.READY, 2),
+    }
+    assert await Clips(database).archive_bytes_of_owner("user-42") == 3000
+
+
+async def test_clips_of_another_install_are_not_closed(database: Database) -> None:
+    await EntryWriter(database).write([clip("theirs", status=ClipStatus.PENDING)])
+    assert await Clips(database).close_missing("another-team", [], NOW) == 0
+
+
+async def test_clips_tied_to_resources_are_found_by_the_index_of_their_state(database: Database) -> None:
+    async with database.reading() as connection:
+        plan = await sqlite_plan(connection, tied_to_resources(NAMESPACE))
+    index = "SEARCH replay_clip USING INDEX ix_replay_clip_status_deletion_policy"
+    assert [step for step in plan if "replay_clip" in step] == [
+        f"{index} (status=?)",
+        f"{index} (status=? AND deletion_policy=?)",
+    ]

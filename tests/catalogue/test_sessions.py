@@ -4,9 +4,10 @@ import pytest
 from sqlalchemy import Select, func, select
 
 from replay_operator.catalogue import sessions
+from replay_operator.catalogue.chunks import CHUNK
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.entries import DELETED
-from replay_operator.catalogue.sessions import CHUNK, Sessions
+from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.tables import BufferSession, SessionStatus
 from replay_operator.catalogue.writing import EntryWriter
 from tests.builders import NAMESPACE, NOW, at

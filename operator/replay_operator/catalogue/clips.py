@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import RowMapping, Select, func, select, tuple_
+from sqlalchemy import RowMapping, Select, delete, func, select, tuple_, update
 from sqlmodel import col
 
+from replay_operator.api.replaycapture import DeletionPolicy
+from replay_operator.catalogue.chunks import chunks
 from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.entries import DELETED
 from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind, ReplayClip
 
 
@@ -103,6 +106,18 @@ def archive_bytes_of_owner(owner: str) -> Select[int]:
     return select(taken).where(col(ReplayClip.owner) == owner)
 
 
+def tied_to_resources(namespace: str) -> Select[str]:
+    """Ask for the clips of a namespace that cannot be without their ReplayCapture.
+
+    One that is being made will not be finished, and one with `deletionPolicy: Delete` goes with it.
+    """
+    status = col(ReplayClip.status)
+    goes_along = (status == ClipStatus.READY) & (col(ReplayClip.deletion_policy) == DeletionPolicy.DELETE)
+    return select(col(ReplayClip.uid)).where(
+        (status == ClipStatus.PENDING) | goes_along, col(ReplayClip.namespace) == namespace
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Clips:
     """The clips in the catalogue."""
@@ -135,6 +150,39 @@ class Clips:
         async with self.database.reading() as connection:
             result = await connection.execute(archive_bytes_of_owner(owner))
             return int(result.scalars().one())  # Postgres sums bigints to a decimal
+
+    async def close_missing(self, namespace: str, live: Collection[str], now: datetime) -> int:
+        """Close the clips whose ReplayCapture went while nobody looked, where that matters to the clip.
+
+        Args:
+            namespace: Of the install.
+            live: Uids of all ReplayCaptures in it: from a complete list, or clips would be given up.
+            now: When it was noticed.
+
+        Returns:
+            How many were closed.
+        """
+        async with self.database.reading() as connection:
+            tied = set((await connection.execute(tied_to_resources(namespace))).scalars())
+        missing = tied - set(live)
+        if not missing:
+            return 0
+        status, uid = col(ReplayClip.status), col(ReplayClip.uid)
+        gone: dict[str, object] = {"reason": DELETED, "quota_bytes": 0}
+        async with self.database.writing() as connection:
+            for chunk in chunks(missing):
+                await connection.execute(delete(ClipFile).where(col(ClipFile.clip_uid).in_(chunk)))
+                await connection.execute(
+                    update(ReplayClip)
+                    .where(uid.in_(chunk), status == ClipStatus.READY)
+                    .values(status=ClipStatus.DELETED, **gone)
+                )
+                await connection.execute(
+                    update(ReplayClip)
+                    .where(uid.in_(chunk), status == ClipStatus.PENDING)
+                    .values(status=ClipStatus.FAILED, finished_at=now, **gone)
+                )
+        return len(missing)
 
 
 def _clip(rows: list[RowMapping]) -> ListedClip:

@@ -40,6 +40,11 @@ class SessionEntry:
         """Uid of the ReplayBuffer."""
         return self.session.uid
 
+    @property
+    def name(self) -> str:
+        """The ReplayBuffer, for people."""
+        return f"ReplayBuffer {self.session.namespace}/{self.session.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClipEntry:
@@ -52,6 +57,11 @@ class ClipEntry:
     def uid(self) -> str:
         """Uid of the ReplayCapture."""
         return self.clip.uid
+
+    @property
+    def name(self) -> str:
+        """The ReplayCapture, for people."""
+        return f"ReplayCapture {self.clip.namespace}/{self.clip.name}"
 
 
 def session_entry(buffer: ReplayBuffer) -> SessionEntry:

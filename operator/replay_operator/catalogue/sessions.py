@@ -9,12 +9,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, RowMapping, Select, delete, select, update
 from sqlmodel import col
 
+from replay_operator.catalogue.chunks import chunks
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.entries import DELETED
 from replay_operator.catalogue.tables import BufferSession, SessionStatus
-
-CHUNK = 500
-"""Uids in one statement: both engines take 32766 values, and short statements hold locks shortly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ class Sessions:
             uids: Which; those that are not there are no error.
         """
         async with self.database.writing() as connection:
-            for chunk in _chunks(uids):
+            for chunk in chunks(uids):
                 await connection.execute(delete(BufferSession).where(col(BufferSession.uid).in_(chunk)))
 
     async def close_missing(self, namespace: str, live: Collection[str], now: datetime) -> int:
@@ -142,7 +140,7 @@ class Sessions:
         if not missing:
             return 0
         async with self.database.writing() as connection:
-            for chunk in _chunks(missing):
+            for chunk in chunks(missing):
                 await connection.execute(
                     update(BufferSession)
                     .where(col(BufferSession.uid).in_(chunk))
@@ -159,8 +157,3 @@ class Sessions:
     async def _rows(self, query: Select[*tuple[object, ...]]) -> list[RowMapping]:
         async with self.database.reading() as connection:
             return list((await connection.execute(query)).mappings())
-
-
-def _chunks(uids: Collection[str]) -> list[list[str]]:
-    ordered = sorted(uids)
-    return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
