@@ -8,11 +8,11 @@ from replay_operator.catalogue.clips import (
     Clips,
     ListedFile,
     Place,
-    archive_bytes_of_owner,
     page_of_owner,
     tied_to_resources,
 )
 from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.owners import ArchiveUse, Owners
 from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind
 from replay_operator.catalogue.writing import EntryWriter
 from tests.builders import NAMESPACE, NOW, at
@@ -92,24 +92,6 @@ async def test_a_page_is_read_from_the_index_in_order(database: Database, after:
     assert [step for step in plan if "clip_file" in step and "SEARCH" in step]
 
 
-async def test_the_archive_bytes_of_a_person_are_summed_with_what_is_reserved(database: Database) -> None:
-    await EntryWriter(database).write(
-        [
-            clip("a", quota_bytes=3_000_000_000),
-            clip("b", status=ClipStatus.PENDING, quota_bytes=500, kinds=()),
-            clip("theirs", owner="user-7"),
-        ]
-    )
-    assert await Clips(database).archive_bytes_of_owner("user-42") == 3_000_000_500
-    assert await Clips(database).archive_bytes_of_owner("nobody") == 0
-
-
-async def test_the_archive_bytes_are_found_by_the_owners_index(database: Database) -> None:
-    async with database.reading() as connection:
-        (step,) = await sqlite_plan(connection, archive_bytes_of_owner("user-42"))
-    assert step.endswith("ix_replay_clip_owner_created_at (owner=?)")
-
-
 async def test_files_that_a_clip_has_no_more_are_removed(database: Database) -> None:
     await EntryWriter(database).write([clip("a"), clip("b")])
     await EntryWriter(database).write([clip("a", kinds=())])
@@ -138,7 +120,7 @@ async def test_clips_whose_captures_went_unseen_are_closed_as_their_policy_says(
         "taken along": (ClipStatus.DELETED, 0),
         "alive too": (ClipStatus.READY, 2),
     }
-    assert await Clips(database).archive_bytes_of_owner("user-42") == 3000
+    assert await Owners(database).archive_use("user-42") == ArchiveUse(2000, 1000)
 
 
 async def test_clips_of_another_install_are_not_closed(database: Database) -> None:

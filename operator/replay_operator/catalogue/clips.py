@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import RowMapping, Select, delete, func, select, tuple_, update
+from sqlalchemy import RowMapping, Select, delete, select, tuple_, update
 from sqlmodel import col
 
 from replay_operator.api.replaycapture import DeletionPolicy
@@ -100,12 +100,6 @@ def page_of_owner(owner: str, limit: int, after: Place | None) -> Select[*tuple[
     )
 
 
-def archive_bytes_of_owner(owner: str) -> Select[int]:
-    """Ask what a person's clips take of the quota, with what is reserved for those being made."""
-    taken = func.coalesce(func.sum(col(ReplayClip.quota_bytes)), 0)
-    return select(taken).where(col(ReplayClip.owner) == owner)
-
-
 def tied_to_resources(namespace: str) -> Select[str]:
     """Ask for the clips of a namespace that cannot be without their ReplayCapture.
 
@@ -140,16 +134,6 @@ class Clips:
             return ClipPage(clips, None)
         last = clips[limit - 1]
         return ClipPage(clips[:limit], Place(last.created_at, last.uid))
-
-    async def archive_bytes_of_owner(self, owner: str) -> int:
-        """Give what a person's clips take of the quota, in bytes.
-
-        Args:
-            owner: The person.
-        """
-        async with self.database.reading() as connection:
-            result = await connection.execute(archive_bytes_of_owner(owner))
-            return int(result.scalars().one())  # Postgres sums bigints to a decimal
 
     async def close_missing(self, namespace: str, live: Collection[str], now: datetime) -> int:
         """Close the clips whose ReplayCapture went while nobody looked, where that matters to the clip.

@@ -6,33 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect, delete, or_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel, col
 
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.entries import ClipEntry, SessionEntry
 from replay_operator.catalogue.tables import BufferSession, ClipFile, FileKind, ReplayClip
+from replay_operator.catalogue.upsert import upsert
 
 Entry = SessionEntry | ClipEntry
-
-
-def upsert(table: type[SQLModel], dialect: Dialect) -> postgresql.Insert | sqlite.Insert:
-    """Give the statement that inserts a row or brings it up to date. An unchanged row is not written.
-
-    Args:
-        table: Which.
-        dialect: Whose words; both engines have the clause, SQLAlchemy has it twice.
-    """
-    columns = table.__table__.columns  # type: ignore[attr-defined]  # SQLAlchemy adds it to the class
-    insert = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
-    others = [column for column in columns if not column.primary_key]
-    return insert.on_conflict_do_update(
-        index_elements=[column for column in columns if column.primary_key],
-        set_={column.name: insert.excluded[column.name] for column in others},
-        where=or_(*(column.is_distinct_from(insert.excluded[column.name]) for column in others)),
-    )
 
 
 @dataclass(frozen=True, slots=True)
