@@ -81,8 +81,8 @@ async def test_a_clip_that_comes_while_somebody_turns_pages_moves_nothing(databa
 
 
 @pytest.mark.parametrize("after", [None, Place(NOW, "c5")])
-async def test_a_page_is_read_from_the_index_in_order(database: Database, after: Place | None) -> None:
-    async with database.reading() as connection:
+async def test_a_page_is_read_from_the_index_in_order(sqlite: Database, after: Place | None) -> None:
+    async with sqlite.reading() as connection:
         plan = await sqlite_plan(connection, page_of_owner("user-42", 50, after))
     search = next(step for step in plan if "replay_clip" in step)
     bound = "" if after is None else " AND (created_at,uid)<(?,?)"
@@ -128,8 +128,8 @@ async def test_clips_of_another_install_are_not_closed(database: Database) -> No
     assert await Clips(database).close_missing("another-team", [], NOW) == 0
 
 
-async def test_clips_tied_to_resources_are_found_by_the_index_of_their_state(database: Database) -> None:
-    async with database.reading() as connection:
+async def test_clips_tied_to_resources_are_found_by_the_index_of_their_state(sqlite: Database) -> None:
+    async with sqlite.reading() as connection:
         plan = await sqlite_plan(connection, tied_to_resources(NAMESPACE))
     index = "SEARCH replay_clip USING INDEX ix_replay_clip_status_deletion_policy"
     assert [step for step in plan if "replay_clip" in step] == [

@@ -24,8 +24,8 @@ async def test_finished_and_reserved_bytes_of_a_person_are_summed_apart(database
     assert await Owners(database).archive_use("nobody") == ArchiveUse(0, 0)
 
 
-async def test_the_bytes_are_found_by_the_owners_index(database: Database) -> None:
-    async with database.reading() as connection:
+async def test_the_bytes_are_found_by_the_owners_index(sqlite: Database) -> None:
+    async with sqlite.reading() as connection:
         (step,) = await sqlite_plan(connection, archive_use("user-42"))
     assert step.endswith("ix_replay_clip_owner_created_at (owner=?)")
 

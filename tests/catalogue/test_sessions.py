@@ -101,9 +101,9 @@ async def test_many_are_closed_in_few_statements(database: Database) -> None:
     ],
 )
 async def test_each_question_is_one_search_in_its_index_without_sorting(
-    database: Database, query: Select[*tuple[object, ...]], index: str
+    sqlite: Database, query: Select[*tuple[object, ...]], index: str
 ) -> None:
-    async with database.reading() as connection:
+    async with sqlite.reading() as connection:
         (step,) = await sqlite_plan(connection, query)
     assert step.endswith(index)
 
