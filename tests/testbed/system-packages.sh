@@ -12,6 +12,8 @@ optional=()
 command -v chromium chromium-browser google-chrome >/dev/null || optional=(chromium)
 # The same: the tests on real file systems say what they miss.
 command -v mkfs.xfs >/dev/null || optional+=(xfsprogs)
+# The catalogue's tests on Postgres too. Debian keeps its programs off the PATH.
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || optional+=(postgresql)
 if [ ${#missing[@]} -eq 0 ]; then
   [ ${#optional[@]} -gt 0 ] && apt-cache show "${optional[@]}" >/dev/null 2>&1 || exit 0
 fi

@@ -38,6 +38,16 @@ def test_owners_and_rooms_have_limits_of_their_own() -> None:
     assert waiting([made(1, room="a"), made(2, room="b"), made(3, room="a")], Limits(of_room=1)) == {"uid-3"}
 
 
+def test_an_owner_with_a_quota_of_its_own_has_more_or_less_than_the_others() -> None:
+    buffers = [made(n, owner=owner) for n, owner in enumerate(("ann", "ann", "bob", "bob", "cid"))]
+    limits = Limits(of_owner=1, own={"ann": 2, "cid": 0})
+    admission = admit(buffers, limits)
+    assert set(admission.waiting) == {"uid-3", "uid-4"}
+    assert "(REPLAY_MAX_BUFFERS_PER_OWNER)" in admission.waiting["uid-3"]
+    assert "(the owner's own quota)" in admission.waiting["uid-4"]
+    assert waiting(buffers, Limits(own={"cid": 0})) == {"uid-4"}
+
+
 def test_a_suspended_buffer_takes_no_place() -> None:
     assert waiting([made(1, suspend=True), made(2)], Limits(total=1)) == set()
 

@@ -15,10 +15,14 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """At most so many buffers, and so many bytes a second in all; None: as many as there are."""
+    """At most so many buffers, and so many bytes a second in all; None: as many as there are.
+
+    `own` holds the owners whose number is another than `of_owner`.
+    """
 
     total: int | None = None
     of_owner: int | None = None
+    own: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     of_room: int | None = None
     write_bytes_per_second: int | None = None
 
@@ -99,11 +103,19 @@ class _Places:
         owner, room, limits = buffer.spec.owner, buffer.spec.room, self._limits
         if limits.total is not None and self._total >= limits.total:
             return f"This install records at most {limits.total} buffers (REPLAY_MAX_BUFFERS)."
-        if limits.of_owner is not None and owner is not None and self._owners[owner] >= limits.of_owner:
-            return f"Owner {owner} may have {limits.of_owner} buffers (REPLAY_MAX_BUFFERS_PER_OWNER)."
+        if owner is not None and (reason := self._over_number_of(owner)) is not None:
+            return reason
         if limits.of_room is not None and self._rooms[room] >= limits.of_room:
             return f"Room {room} may have {limits.of_room} buffers (REPLAY_MAX_BUFFERS_PER_ROOM)."
         return None
+
+    def _over_number_of(self, owner: str) -> str | None:
+        own = self._limits.own.get(owner)
+        limit = self._limits.of_owner if own is None else own
+        if limit is None or self._owners[owner] < limit:
+            return None
+        source = "REPLAY_MAX_BUFFERS_PER_OWNER" if own is None else "the owner's own quota"
+        return f"Owner {owner} may have {limit} buffers ({source})."
 
     def _over_budget(self, rate: int) -> str | None:
         budget, used = self._limits.write_bytes_per_second, self.write_bytes_per_second

@@ -1,0 +1,1 @@
+"""What outlives the resources: sessions, clips and quotas, in SQL."""

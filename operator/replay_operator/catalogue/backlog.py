@@ -1,0 +1,67 @@
+"""What is still to be written: of each object the newest entry alone. Bookkeeping without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from replay_operator.catalogue.writing import Entry
+
+
+class Backlog:
+    """Keeps the newest entry of each object until it is written, in the order in which they began to wait.
+
+    A database that is away for hours costs one entry an object, not one a change: a row is a level, no event.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Entry] = {}
+        self._written: dict[str, Entry] = {}
+        self._last: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, entry: Entry, *, last: bool = False) -> None:
+        """Take an entry in the place of an older one of the same object; nothing is written twice.
+
+        Args:
+            entry: What is true now.
+            last: The object is gone: nothing need be remembered once this is written.
+        """
+        self._last.discard(entry.uid)
+        if self._written.get(entry.uid) != entry:
+            self._waiting[entry.uid] = entry
+            if last:
+                self._last.add(entry.uid)
+            return
+        self._waiting.pop(entry.uid, None)
+        if last:
+            del self._written[entry.uid]
+
+    def take(self, most: int) -> list[Entry]:
+        """Give what has waited longest; it goes on waiting until it is settled.
+
+        Args:
+            most: At most so many.
+        """
+        return list(islice(self._waiting.values(), most))
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Note that entries were written, or never will be. What has changed meanwhile waits on.
+
+        Args:
+            entries: From `take`.
+        """
+        for entry in entries:
+            self._written[entry.uid] = entry
+            if self._waiting.get(entry.uid) != entry:
+                continue
+            del self._waiting[entry.uid]
+            if entry.uid in self._last:
+                self._last.remove(entry.uid)
+                del self._written[entry.uid]
+
+    def doubt(self) -> None:
+        """Let every entry be written again though it is as it was: somebody else may have written."""
+        self._written.clear()

@@ -1,0 +1,72 @@
+"""Bringing the schema to this version's, at start, by one process at a time."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.schema import SchemaStep, schema_step
+
+_LOCK = 0x5265706C6179
+"""Postgres's advisory locks are numbers; this one spells `Replay`."""
+
+_LOCK_SECONDS = 60
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Give alembic's configuration for the migrations in this package.
+
+    Args:
+        connection: What to migrate, in a transaction already.
+    """
+    config = Config()
+    config.set_main_option("script_location", "replay_operator.catalogue:migrations")
+    config.attributes["connection"] = connection
+    return config
+
+
+def known_revisions() -> list[str]:
+    """Give the revisions of this version, oldest first."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+async def bring_up_to_date(database: Database) -> SchemaStep:
+    """Make the tables, or change them to what this version needs. An up-to-date schema costs no write.
+
+    Args:
+        database: Where.
+
+    Returns:
+        What was needed.
+
+    Raises:
+        SchemaRefusedError: A newer version has been at it.
+        CatalogueAwayError: The database does not answer, or another process holds the lock for too long.
+    """
+    known = known_revisions()
+    async with database.reading() as connection:
+        if schema_step(await connection.run_sync(_found), known) is SchemaStep.NOTHING:
+            return SchemaStep.NOTHING
+    # On SQLite the writing transaction is the lock.
+    async with database.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        # Somebody else may have done it while this process waited for the lock.
+        step = schema_step(await connection.run_sync(_found), known)
+        if step is SchemaStep.UPGRADE:
+            await connection.run_sync(_upgrade)
+        return step
+
+
+def _found(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: Connection) -> None:
+    command.upgrade(alembic_config(connection), "head")
