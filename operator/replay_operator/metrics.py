@@ -32,6 +32,9 @@ class OperatorMetrics:
     fleet_autoscaler: Gauge = field(init=False)
     write_throughput: Gauge = field(init=False)
     write_budget: Gauge = field(init=False)
+    catalogue_up: Gauge = field(init=False)
+    catalogue_waiting: Gauge = field(init=False)
+    catalogue_refused_rows: Counter = field(init=False)
 
     def __post_init__(self) -> None:
         """Register the collectors."""
@@ -89,6 +92,7 @@ class OperatorMetrics:
             Counter("replay_operator_notifications", "Outcomes told.", ["result"], registry=registry),
         )
         self._put_capacity(put)
+        self._put_catalogue(put)
 
     def _put_capacity(self, put: Callable[[str, Gauge], None]) -> None:
         registry = self.registry
@@ -132,6 +136,34 @@ class OperatorMetrics:
             Gauge(
                 "replay_write_budget_bytes",
                 "Bytes a second that buffers may write; +Inf without a limit.",
+                registry=registry,
+            ),
+        )
+
+    def _put_catalogue(self, put: Callable[[str, Counter | Gauge], None]) -> None:
+        registry = self.registry
+        put(
+            "catalogue_up",
+            Gauge(
+                "replay_catalogue_up",
+                "1 while the catalogue takes what is written; also without a catalogue.",
+                registry=registry,
+            ),
+        )
+        self.catalogue_up.set(1)
+        put(
+            "catalogue_waiting",
+            Gauge(
+                "replay_catalogue_waiting_objects",
+                "Objects whose row is not up to date yet.",
+                registry=registry,
+            ),
+        )
+        put(
+            "catalogue_refused_rows",
+            Counter(
+                "replay_catalogue_refused_rows",
+                "Rows that the database did not take: each try of each row.",
                 registry=registry,
             ),
         )

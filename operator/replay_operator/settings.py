@@ -110,6 +110,11 @@ class OperatorSettings(BaseSettings):
     ] = None
     notify_secret: Annotated[SecretStr | None, Field(description="Signs what is sent there.")] = None
 
+    catalogue_url: Annotated[
+        SecretStr | None,
+        Field(description="sqlite:////path/to/file or postgresql://...; absent or empty: no catalogue."),
+    ] = None
+
     fleet_selector: Annotated[
         str,
         Field(pattern="^[^=,]+=[^=,]+$", description="One label, name=value, that the fleet's pods carry."),

@@ -11,6 +11,7 @@ from typing import Any
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.catalogue.database import Database
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS, PODS
 from replay_operator.controller.assembly import build_operator
@@ -57,9 +58,10 @@ class Rig:
         *,
         settings: OperatorSettings = SETTINGS,
         send_news: Callable[[News], Awaitable[None]] | None = None,
+        catalogue: Database | None = None,
     ) -> None:
         self.outside = outside
-        self._settings, self._send_news = settings, send_news
+        self._settings, self._send_news, self._catalogue = settings, send_news, catalogue
         self.leads = True
         self.clock, self.cluster = outside.clock, outside.cluster
         self.livekit, self.agent = outside.livekit, outside.agent
@@ -73,6 +75,7 @@ class Rig:
             epoch=1,
             may_act=lambda: self.leads,
             send_news=send_news,
+            catalogue=catalogue,
             clock=self.clock,
         )
         inbox = self.operator.inbox
@@ -81,7 +84,7 @@ class Rig:
 
     def restarted(self) -> Rig:
         """A new process beside the same outside, whose watches have told it the two kinds and no Job yet."""
-        rig = Rig(self.outside, settings=self._settings, send_news=self._send_news)
+        rig = Rig(self.outside, settings=self._settings, send_news=self._send_news, catalogue=self._catalogue)
         for body in self.cluster.all_of(BUFFERS):
             rig.buffers.put(body)
         for body in self.cluster.all_of(CAPTURES):

@@ -17,6 +17,7 @@ class Backlog:
     def __init__(self) -> None:
         self._waiting: dict[str, Entry] = {}
         self._written: dict[str, Entry] = {}
+        self._doubted: set[str] = set()
         self._last: set[str] = set()
 
     def __len__(self) -> int:
@@ -30,7 +31,7 @@ class Backlog:
             last: The object is gone: nothing need be remembered once this is written.
         """
         self._last.discard(entry.uid)
-        if self._written.get(entry.uid) != entry:
+        if self._written.get(entry.uid) != entry or entry.uid in self._doubted:
             self._waiting[entry.uid] = entry
             if last:
                 self._last.add(entry.uid)
@@ -55,6 +56,7 @@ class Backlog:
         """
         for entry in entries:
             self._written[entry.uid] = entry
+            self._doubted.discard(entry.uid)
             if self._waiting.get(entry.uid) != entry:
                 continue
             del self._waiting[entry.uid]
@@ -64,4 +66,4 @@ class Backlog:
 
     def doubt(self) -> None:
         """Let every entry be written again though it is as it was: somebody else may have written."""
-        self._written.clear()
+        self._doubted = set(self._written)

@@ -65,6 +65,7 @@ class Recorder:
         writer: Where entries go.
         closers: Who closes what has no resource any more: sessions, clips.
         pause: Seconds to wait after so many failures in a row.
+        on_refused: Told of each row that the database will not take.
     """
 
     def __init__(
@@ -73,10 +74,14 @@ class Recorder:
         closers: Sequence[Closer],
         *,
         pause: Callable[[int], float] = pause_seconds,
+        on_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._writer = writer
         self._closers = tuple(closers)
         self._pause = pause
+        self._on_refused = on_refused
+        self.is_up = False
+        """Whether the database did the last thing that it was asked."""
         self._backlog = Backlog()
         self._census: _Census | None = None
         self._news = asyncio.Event()
@@ -142,15 +147,17 @@ class Recorder:
                 await self._turn()
             except CatalogueAwayError as error:
                 failures += 1
+                self.is_up = False
                 if failures == 1:
                     log.warning("%s; what it misses is kept, and recording goes on without it", error)
             except Exception:
                 failures += 1
+                self.is_up = False
                 log.exception("the catalogue could not be written")
             else:
                 if failures:
                     log.info("the catalogue is back after %d tries, %d objects wait", failures, self.waiting)
-                failures = 0
+                failures, self.is_up = 0, True
                 continue
             await asyncio.sleep(self._pause(failures))
 
@@ -178,5 +185,6 @@ class Recorder:
                 for entry in batch:
                     await self._write([entry])
                 return
+            self._on_refused()
             log.error("%s: the row of %s is left out", error, batch[0].name)  # noqa: TRY400 - the trace says nothing that the database's words do not
         self._backlog.settle(batch)

@@ -66,6 +66,7 @@ def _operator(arguments: Sequence[str]) -> int:
 
     from pydantic import ValidationError  # noqa: PLC0415 - only this process needs it
 
+    from replay_operator.catalogue.errors import CatalogueError  # noqa: PLC0415 - see above
     from replay_operator.controller.leader import LeadershipLost  # noqa: PLC0415 - see above
     from replay_operator.controller.runtime import NotInstalled, run_operator  # noqa: PLC0415 - see above
     from replay_operator.settings import LiveKitSettings, OperatorSettings  # noqa: PLC0415 - see above
@@ -79,7 +80,7 @@ def _operator(arguments: Sequence[str]) -> int:
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:
         asyncio.run(run_operator(settings, livekit))
-    except NotInstalled as error:
+    except (NotInstalled, CatalogueError) as error:
         return _misconfigured(str(error))
     except LeadershipLost as error:
         logging.getLogger("replay_operator").warning("%s", error)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.catalogue.database import Database
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
@@ -17,6 +18,7 @@ from replay_operator.controller.capacity import CapacityKeeper
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
+from replay_operator.controller.catalogue_feed import CatalogueFeed
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
@@ -76,6 +78,7 @@ class Operator:
     fleet: FleetWatch
     rooms: RoomLookup
     notifier: Notifier | None
+    catalogue: CatalogueFeed | None
     metrics: OperatorMetrics
     may_act: Callable[[], bool]
 
@@ -125,6 +128,7 @@ def build_operator(
     epoch: int,
     may_act: Callable[[], bool],
     send_news: Callable[[News], Awaitable[None]] | None = None,
+    catalogue: Database | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Operator:
     """Put the parts together.
@@ -139,6 +143,7 @@ def build_operator(
         epoch: Of this leader; it grows with each.
         may_act: Whether this process still leads.
         send_news: Tells somebody the outcome of a capture; None: nobody is told.
+        catalogue: Where sessions and clips are recorded; None: nowhere.
         clock: Gives the time.
     """
     livekit = LeaderOnlyLiveKit(livekit, may_act)
@@ -216,6 +221,16 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
+    feed = None
+    if catalogue is not None:
+        feed = CatalogueFeed(
+            catalogue,
+            namespace=settings.namespace,
+            buffers=inbox.buffers,
+            captures=inbox.captures,
+            metrics=metrics,
+            clock=clock,
+        )
     install = InstallReconciler(
         settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
@@ -229,6 +244,7 @@ def build_operator(
         poller=poller,
         metrics=metrics,
         clock=clock,
+        on_listed=feed.resync if feed else lambda: None,
     )
     policy = PolicyPublisher(agent, build=install.policy, clock=clock, on_pinned=queue_captures)
     rooms = RoomLookup(livekit, clock)
@@ -312,6 +328,7 @@ def build_operator(
         fleet=fleet,
         rooms=rooms,
         notifier=notifier,
+        catalogue=feed,
         metrics=metrics,
         may_act=may_act,
     )

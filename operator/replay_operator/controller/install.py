@@ -82,6 +82,7 @@ class InstallReconciler:
         poller: SnapshotPoller,
         metrics: OperatorMetrics,
         clock: Callable[[], datetime],
+        on_listed: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._gateway = gateway
@@ -95,6 +96,7 @@ class InstallReconciler:
         self._poller = poller
         self._metrics = metrics
         self._clock = clock
+        self._on_listed = on_listed
         self._listed_at: datetime | None = None
         self._lists_due = 0
         self._counted: Counter[str] = Counter()
@@ -176,6 +178,7 @@ class InstallReconciler:
             self._queue.add(Key(Kind.CAPTURE, capture.metadata.uid))
         self._listed_at = self._clock()
         self._lists_due = max(0, self._lists_due - 1)
+        self._on_listed()
 
     def _sweep(self) -> None:
         """Queue the clean-up of every buffer that LiveKit records and nobody has: a crash left it over."""

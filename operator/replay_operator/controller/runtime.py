@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from replay_operator.catalogue.database import Database, open_database
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
@@ -45,6 +46,7 @@ class _Connections:
     agent: AgentClient
     probe: WorkerProbe
     sender: WebhookSender | None
+    catalogue: Database | None
 
 
 async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> None:
@@ -53,6 +55,8 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
     Raises:
         NotInstalled: The resource definitions are missing.
         LeadershipLost: The Lease could not be renewed in time; the pod starts again and waits its turn.
+        UnsupportedDatabaseError: The catalogue's URL names no database that can be used.
+        SchemaRefusedError: A newer version has been at the catalogue.
     """
     process = ProcessHealth()
     async with AsyncExitStack() as stack:
@@ -93,6 +97,9 @@ async def _connections(
         )
         stack.push_async_callback(livekit.aclose)
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        catalogue = _catalogue(settings)
+        if catalogue is not None:
+            stack.push_async_callback(catalogue.close)
         yield _Connections(
             gateway=gateway,
             lease_loop=lease_loop,
@@ -106,7 +113,15 @@ async def _connections(
             agent=AgentClient(settings.agent_url, settings.agent_token_directory / "token", session),
             probe=WorkerProbe(session, settings.fleet_health_port),
             sender=_sender(settings, session),
+            catalogue=catalogue,
         )
+
+
+def _catalogue(settings: OperatorSettings) -> Database | None:
+    """Give the way to the catalogue, or None for an install without one. Nothing is opened yet."""
+    if settings.catalogue_url is None or not settings.catalogue_url.get_secret_value():
+        return None
+    return open_database(settings.catalogue_url)
 
 
 def _sender(settings: OperatorSettings, session: aiohttp.ClientSession) -> WebhookSender | None:
@@ -161,6 +176,7 @@ async def _operate(
         epoch=epoch,
         may_act=lambda: connections.elector.is_leading,
         send_news=connections.sender.send if connections.sender else None,
+        catalogue=connections.catalogue,
     )
     process.works_with(operator)
     async with _webhooks(settings, livekit, operator):
@@ -173,6 +189,7 @@ async def _operate(
             operator.install.run(),
             operator.fleet.run(),
             *([operator.notifier.run()] if operator.notifier is not None else []),
+            *([operator.catalogue.run()] if operator.catalogue is not None else []),
             run_watches(settings, operator.inbox, signals),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from replay_operator.api.model import lean
@@ -13,6 +14,14 @@ from replay_operator.api.replaycapture import ReplayCapture
 T = TypeVar("T", ReplayBuffer, ReplayCapture)
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Follower(Generic[T]):
+    """Who hears at once of each new version, and of each object that has gone, as it was last."""
+
+    known: Callable[[T], None]
+    gone: Callable[[T], None]
 
 
 class ObjectStore(Generic[T]):
@@ -30,6 +39,7 @@ class ObjectStore(Generic[T]):
     def __init__(self, model: type[T], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._model: type[T] = model
         self._monotonic = monotonic
+        self._followers: list[Follower[T]] = []
         self._owed: dict[str, tuple[int, float]] = {}  # version, and since when the watch owes one
         self._objects: dict[str, T] = {}
         self._come: set[str] = set()  # since the last complete list
@@ -44,6 +54,14 @@ class ObjectStore(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(tuple(self._objects.values()))
+
+    def follow(self, follower: Follower[T]) -> None:
+        """Tell somebody of every change from now on.
+
+        Args:
+            follower: It must not raise, and must not take long.
+        """
+        self._followers.append(follower)
 
     def get(self, uid: str) -> T | None:
         """Give the object, or None when it is gone."""
@@ -91,14 +109,13 @@ class ObjectStore(Generic[T]):
         self._objects[new.metadata.uid] = new
         _, since = self._owed.get(new.metadata.uid, (0, self._monotonic()))
         self._owed[new.metadata.uid] = (_version(new.metadata.resource_version), since)
+        for follower in self._followers:
+            follower.known(new)
         return new
 
     def drop(self, uid: str) -> None:
         """Forget an object that was deleted."""
-        self._objects.pop(uid, None)
-        self._owed.pop(uid, None)
-        self.spec_changes += 1
-        self.changes += 1
+        self._forget(uid)
         self._come.discard(uid)
         self._gone.add(uid)
 
@@ -120,12 +137,18 @@ class ObjectStore(Generic[T]):
                     self.put(body)
         gone = frozenset(self._objects) - listed - self._come
         for uid in gone:
-            del self._objects[uid]
-            self._owed.pop(uid, None)
-            self.spec_changes += 1
-            self.changes += 1
+            self._forget(uid)
         self._come, self._gone = set(), set()
         return gone
+
+    def _forget(self, uid: str) -> None:
+        last = self._objects.pop(uid, None)
+        self._owed.pop(uid, None)
+        self.spec_changes += 1
+        self.changes += 1
+        for follower in self._followers:
+            if last is not None:
+                follower.gone(last)
 
 
 def _version(resource_version: str) -> int:

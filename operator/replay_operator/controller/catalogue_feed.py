@@ -1,0 +1,107 @@
+"""Tells the catalogue what the operator knows. Nothing else of the operator ever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.catalogue.clips import Clips
+from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.entries import clip_entry, session_entry
+from replay_operator.catalogue.errors import CatalogueAwayError
+from replay_operator.catalogue.migrate import bring_up_to_date
+from replay_operator.catalogue.recorder import Recorder, pause_seconds
+from replay_operator.catalogue.sessions import Sessions
+from replay_operator.catalogue.writing import EntryWriter
+from replay_operator.controller.store import Follower, ObjectStore
+from replay_operator.metrics import OperatorMetrics
+
+log = logging.getLogger(__name__)
+
+
+class CatalogueFeed:
+    """Follows both stores, and brings the catalogue's rows to what they say.
+
+    Args:
+        database: The catalogue.
+        namespace: Of the install: rows of others are left alone.
+        buffers: All buffers.
+        captures: All captures.
+        metrics: Where figures are shown.
+        clock: Gives the time.
+        pause: Seconds to leave a database alone after so many failures in a row.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        namespace: str,
+        buffers: ObjectStore[ReplayBuffer],
+        captures: ObjectStore[ReplayCapture],
+        metrics: OperatorMetrics,
+        clock: Callable[[], datetime],
+        pause: Callable[[int], float] = pause_seconds,
+    ) -> None:
+        self._database = database
+        self._namespace = namespace
+        self._buffers = buffers
+        self._captures = captures
+        self._clock = clock
+        self._pause = pause
+        self.recorder = Recorder(
+            EntryWriter(database),
+            [Sessions(database), Clips(database)],
+            pause=pause,
+            on_refused=metrics.catalogue_refused_rows.inc,
+        )
+        metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up))
+        metrics.catalogue_waiting.set_function(lambda: self.recorder.waiting)
+        buffers.follow(
+            Follower(
+                known=lambda buffer: self.recorder.keep(session_entry(buffer)),
+                gone=lambda buffer: self.recorder.gone(session_entry(buffer), clock()),
+            )
+        )
+        captures.follow(
+            Follower(
+                known=lambda capture: self.recorder.keep(clip_entry(capture)),
+                gone=lambda capture: self.recorder.gone(clip_entry(capture), clock()),
+            )
+        )
+
+    def resync(self) -> None:
+        """Bring the catalogue to what there is; both stores must hold complete lists.
+
+        Rows that are open in it and belong to nothing are closed.
+        """
+        entries = [session_entry(buffer) for buffer in self._buffers]
+        clips = [clip_entry(capture) for capture in self._captures]
+        self.recorder.resync(self._namespace, [*entries, *clips], self._clock())
+
+    async def run(self) -> None:
+        """Record for ever; a database that is away is waited for.
+
+        Raises:
+            SchemaRefusedError: A newer version has been at the catalogue.
+        """
+        await self._prepare()
+        await self.recorder.run()
+
+    async def _prepare(self) -> None:
+        failures = 0
+        while True:
+            try:
+                step = await bring_up_to_date(self._database)
+            except CatalogueAwayError as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("%s; what it misses is kept, and recording goes on without it", error)
+                await asyncio.sleep(self._pause(failures))
+            else:
+                log.info("the catalogue is there, its schema needed: %s", step)
+                return
