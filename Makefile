@@ -35,6 +35,7 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/replay-operator crds crds --check
+	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md --check
 
 .PHONY: unit
 unit: setup ## Unit tests alone
@@ -82,8 +83,9 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
 .PHONY: generate
-generate: setup ## Write crds/ from the models
+generate: setup ## Write crds/ from the models, docs/metrics.md from the metrics
 	$(BIN)/replay-operator crds crds
+	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew

@@ -2,172 +2,236 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import platform
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry
+
+from replay_operator import __version__
+from replay_operator.metric_registry import MetricRegistry, Page
+
+CAPTURE_BUCKETS_SECONDS = (1, 2, 5, 10, 30)
+"""Published with the name of the histogram: dashboards rely on them."""
+
+_TAIL_BUCKETS_SECONDS = (1, 3, 5, 10, 15, 20, 30, 60)
+"""The newest instant is on disk up to 2 x 15 + 0.7 s late (DESIGN §6)."""
+
+_CALL_BUCKETS_SECONDS = (0.005, 0.02, 0.1, 0.3, 1, 3, 10, 30)
+"""LiveKit lists in 2 to 20 ms, starts in 0.6 s, gives up a stop after 3 s and a start after 22 to 27 s
+(livekit-measured §2, §3)."""
+
+_RECONCILE_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 
-@dataclass(frozen=True)
 class OperatorMetrics:
-    """Labels are bounded: kinds, states and results, never names of buffers or people."""
+    """Labels are bounded: kinds, states and results, never names of buffers or people.
 
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    leader: Gauge = field(init=False)
-    queue_still_seconds: Gauge = field(init=False)
-    watch_late_seconds: Gauge = field(init=False)
-    reconciles: Counter = field(init=False)
-    reconcile_seconds: Histogram = field(init=False)
-    buffers: Gauge = field(init=False)
-    active_sessions: Gauge = field(init=False)
-    captures: Counter = field(init=False)
-    capture_errors: Counter = field(init=False)
-    capture_jobs: Gauge = field(init=False)
-    captures_queued: Gauge = field(init=False)
-    notifications: Counter = field(init=False)
-    claim_bytes: Gauge = field(init=False)
-    claim_state: Gauge = field(init=False)
-    fleet_demand: Gauge = field(init=False)
-    fleet_floor: Gauge = field(init=False)
-    fleet_autoscaler: Gauge = field(init=False)
-    write_throughput: Gauge = field(init=False)
-    write_budget: Gauge = field(init=False)
-    catalogue_up: Gauge = field(init=False)
-    catalogue_waiting: Gauge = field(init=False)
-    catalogue_refused_rows: Counter = field(init=False)
+    Args:
+        collectors: Holds the collectors; None: new ones.
+    """
 
-    def __post_init__(self) -> None:
-        """Register the collectors."""
+    def __init__(self, collectors: CollectorRegistry | None = None) -> None:
+        self.metrics = MetricRegistry(collectors)
+        self.metrics.info(
+            "replay_operator_build_info",
+            "Always 1: which version this is.",
+            {"version": __version__, "python": platform.python_version()},
+        )
+        self._declare_captures()
+        self._declare_recording()
+        self._declare_process()
+        self._declare_calls()
+        self._declare_capacity()
+        self._declare_catalogue()
 
-        def put(name: str, collector: Counter | Gauge | Histogram) -> None:
-            object.__setattr__(self, name, collector)
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where the collectors are."""
+        return self.metrics.collectors
 
-        registry = self.registry
-        put("leader", Gauge("replay_operator_leader", "1 while this process leads.", registry=registry))
-        put(
-            "queue_still_seconds",
-            Gauge(
-                "replay_operator_queue_still_seconds", "Since the work queue last turned.", registry=registry
-            ),
-        )
-        put(
-            "watch_late_seconds",
-            Gauge(
-                "replay_operator_watch_late_seconds",
-                "For how long a watch owes a version.",
-                ["kind"],
-                registry=registry,
-            ),
-        )
-        put(
-            "reconciles",
-            Counter("replay_operator_reconciles", "Reconciles.", ["kind", "result"], registry=registry),
-        )
-        put(
-            "reconcile_seconds",
-            Histogram(
-                "replay_operator_reconcile_seconds", "Reconcile duration.", ["kind"], registry=registry
-            ),
-        )
-        put("buffers", Gauge("replay_operator_buffers", "Buffers by state.", ["state"], registry=registry))
-        put(
-            "active_sessions",
-            Gauge("replay_buffer_active_sessions", "Buffers that record now.", registry=registry),
-        )
-        put("captures", Counter("replay_buffer_captures", "Clips that were made.", registry=registry))
-        put(
-            "capture_errors",
-            Counter(
-                "replay_buffer_capture_errors", "Captures that failed.", ["error_type"], registry=registry
-            ),
-        )
+    def page(self, accept: str = "") -> Page:
+        """Give the page that Prometheus reads.
 
-        put("capture_jobs", Gauge("replay_operator_capture_jobs", "Captures with a Job.", registry=registry))
-        put(
-            "captures_queued",
-            Gauge("replay_operator_captures_queued", "Captures that wait for a place.", registry=registry),
-        )
-        put(
-            "notifications",
-            Counter("replay_operator_notifications", "Outcomes told.", ["result"], registry=registry),
-        )
-        self._put_capacity(put)
-        self._put_catalogue(put)
+        Args:
+            accept: The header `Accept` of the request.
+        """
+        return self.metrics.page(accept)
 
-    def _put_capacity(self, put: Callable[[str, Gauge], None]) -> None:
-        registry = self.registry
-        put(
-            "claim_bytes",
-            Gauge(
-                "replay_claim_bytes",
-                "Demand on a claim, what it requests, and its capacity.",
-                ["claim", "type"],
-                registry=registry,
-            ),
+    def count_api_call(self, method: str, resource: str, code: int, seconds: float) -> None:
+        """Count a call to the Kubernetes API.
+
+        Args:
+            method: GET, POST, PUT, PATCH or DELETE.
+            resource: Plural of the type, such as `replaybuffers/status`.
+            code: HTTP status, 0 when no answer came.
+            seconds: How long it took.
+        """
+        self.api_calls.labels(method=method, resource=resource, code=str(code)).inc()
+        self.api_call_seconds.labels(method=method).observe(seconds)
+
+    def _declare_captures(self) -> None:
+        declare = self.metrics
+        self.captures = declare.counter("replay_buffer_captures_total", "Clips that were made.")
+        self.capture_attempts = declare.counter(
+            "replay_buffer_capture_attempts_total",
+            "Captures that were taken up; further tries of the same capture are not counted again.",
         )
-        put(
-            "claim_state",
-            Gauge("replay_claim_state", "1 for the state of a claim.", ["claim", "state"], registry=registry),
+        self.capture_errors = declare.counter(
+            "replay_buffer_capture_errors_total", "Captures that failed, by reason.", ["error_type"]
         )
-        put(
-            "fleet_demand",
-            Gauge("replay_fleet_demand", "Recordings that need a place on a worker.", registry=registry),
+        self.capture_seconds = declare.histogram(
+            "replay_buffer_capture_duration_seconds",
+            "From the last needed segment on disk, or the wish where that came later, until the clip was "
+            "ready.",
+            buckets=CAPTURE_BUCKETS_SECONDS,
         )
-        put(
-            "fleet_floor",
-            Gauge("replay_fleet_floor", "Workers that are wanted at least.", registry=registry),
+        self.capture_tail_seconds = declare.histogram(
+            "replay_operator_capture_tail_seconds",
+            "How long finished captures waited for their last needed segment, from the end of their range "
+            "or the wish.",
+            buckets=_TAIL_BUCKETS_SECONDS,
         )
-        put(
-            "fleet_autoscaler",
-            Gauge(
-                "replay_fleet_autoscaler", "1 for the state of the autoscaler.", ["state"], registry=registry
-            ),
+        self.capture_jobs = declare.gauge("replay_operator_capture_jobs", "Captures that have a Job.")
+        self.captures_queued = declare.gauge(
+            "replay_operator_captures_queued", "Captures that wait for a place."
         )
-        put(
-            "write_throughput",
-            Gauge(
-                "replay_write_throughput_bytes",
-                "Bytes a second that all admitted buffers write.",
-                registry=registry,
-            ),
-        )
-        put(
-            "write_budget",
-            Gauge(
-                "replay_write_budget_bytes",
-                "Bytes a second that buffers may write; +Inf without a limit.",
-                registry=registry,
-            ),
+        self.notifications = declare.counter(
+            "replay_operator_notifications_total", "Tries to tell an outcome: ok, error.", ["result"]
         )
 
-    def _put_catalogue(self, put: Callable[[str, Counter | Gauge], None]) -> None:
-        registry = self.registry
-        put(
-            "catalogue_up",
-            Gauge(
-                "replay_catalogue_up",
-                "1 while the catalogue takes what is written; also without a catalogue.",
-                registry=registry,
-            ),
+    def _declare_recording(self) -> None:
+        declare = self.metrics
+        self.active_sessions = declare.gauge("replay_buffer_active_sessions", "Buffers that record now.")
+        self.buffers = declare.gauge(
+            "replay_operator_buffers", "Buffers, by the reason of their condition `Recording`.", ["state"]
+        )
+        self.uncovered_seconds = declare.counter(
+            "replay_operator_uncovered_seconds_total",
+            "Seconds of source that no segment covers, counted when the next run's first segment shows where "
+            "the hole ends; times without a source are none.",
+        )
+        self.newest_age_seconds = declare.gauge(
+            "replay_operator_newest_segment_age_seconds",
+            "How old the newest media on disk is, of the buffers that should record; quantile 1 is the "
+            "worst. Up to 2 x segmentSeconds + 0.7 s is normal.",
+            ["quantile"],
+        )
+        self.stale_buffers = declare.gauge(
+            "replay_operator_stale_buffers",
+            "Buffers that should record and whose newest media is older than 3 x segmentSeconds + 5 s.",
+        )
+        self.clock_shift_seconds = declare.gauge(
+            "replay_operator_clock_shift_seconds",
+            "How far the clock of a live run has drifted, of the worst one.",
+        )
+
+    def _declare_process(self) -> None:
+        declare = self.metrics
+        self.leader = declare.gauge("replay_operator_leader", "1 while this process leads, 0 while it waits.")
+        self.queue_depth = declare.gauge(
+            "replay_operator_queue_depth",
+            "Objects that are due in the work queue (`waiting`), and those that are worked on (`running`).",
+            ["state"],
+        )
+        self.queue_age_seconds = declare.gauge(
+            "replay_operator_queue_age_seconds", "For how long the first of the waiting ones has been due."
+        )
+        self.queue_still_seconds = declare.gauge(
+            "replay_operator_queue_still_seconds",
+            "Since the work queue last turned; 5 at most while all is well.",
+        )
+        self.watch_late_seconds = declare.gauge(
+            "replay_operator_watch_late_seconds",
+            "For how long a watch has owed a version that a list or an answer has shown; 0 while all is "
+            "well.",
+            ["kind"],
+        )
+        self.reconciles = declare.counter(
+            "replay_operator_reconciles_total", "Reconciles: ok, conflict, error.", ["kind", "result"]
+        )
+        self.reconcile_seconds = declare.histogram(
+            "replay_operator_reconcile_seconds",
+            "How long one took.",
+            ["kind"],
+            buckets=_RECONCILE_BUCKETS_SECONDS,
+        )
+
+    def _declare_calls(self) -> None:
+        declare = self.metrics
+        self.livekit_calls = declare.counter(
+            "replay_operator_livekit_calls_total",
+            "Calls to LiveKit: ok, or the reason of the failure.",
+            ["call", "result"],
+        )
+        self.livekit_call_seconds = declare.histogram(
+            "replay_operator_livekit_call_seconds",
+            "How long they took, failed ones too.",
+            ["call"],
+            buckets=_CALL_BUCKETS_SECONDS,
+        )
+        self.livekit_silent_seconds = declare.gauge(
+            "replay_operator_livekit_silent_seconds",
+            "For how long LiveKit has not answered the list of its egresses; 0 while it answers.",
+        )
+        self.agent_silent_seconds = declare.gauge(
+            "replay_operator_agent_silent_seconds",
+            "Since the agent last told of the whole buffer volume.",
+        )
+        self.api_calls = declare.counter(
+            "replay_operator_api_calls_total",
+            "Calls to the Kubernetes API but watches; code 0: no answer. Everything but GET is a write.",
+            ["method", "resource", "code"],
+        )
+        self.api_call_seconds = declare.histogram(
+            "replay_operator_api_call_seconds",
+            "How long they took.",
+            ["method"],
+            buckets=_CALL_BUCKETS_SECONDS,
+        )
+
+    def _declare_capacity(self) -> None:
+        declare = self.metrics
+        self.claim_bytes = declare.gauge(
+            "replay_claim_bytes", "Of each claim: `demand`, `requested` and `capacity`.", ["claim", "type"]
+        )
+        self.claim_state = declare.gauge(
+            "replay_claim_state",
+            "1 for the state that a claim is in: [fleet.md](fleet.md).",
+            ["claim", "state"],
+        )
+        self.fleet_demand = declare.gauge("replay_fleet_demand", "Recordings that need a place on a worker.")
+        self.fleet_floor = declare.gauge("replay_fleet_floor", "Workers that are wanted at least.")
+        self.fleet_workers = declare.gauge(
+            "replay_fleet_workers", "Workers that hold so many egresses.", ["egresses"]
+        )
+        self.fleet_headroom = declare.gauge(
+            "replay_fleet_headroom", "Recordings that the ready workers could carry beyond what they hold."
+        )
+        self.fleet_autoscaler = declare.gauge(
+            "replay_fleet_autoscaler",
+            "1 for the state of the autoscaler: Active, Inactive (no metrics: it never shrinks), HandsOff, "
+            "Absent.",
+            ["state"],
+        )
+        self.write_throughput = declare.gauge(
+            "replay_write_throughput_bytes",
+            "Bytes a second that all admitted buffers write when all record.",
+        )
+        self.write_budget = declare.gauge(
+            "replay_write_budget_bytes", "`REPLAY_WRITE_BUDGET_MBPS` in bytes a second; +Inf without."
+        )
+
+    def _declare_catalogue(self) -> None:
+        declare = self.metrics
+        self.catalogue_up = declare.gauge(
+            "replay_catalogue_up",
+            "1 while the database took the last thing that was written; also without a catalogue.",
         )
         self.catalogue_up.set(1)
-        put(
-            "catalogue_waiting",
-            Gauge(
-                "replay_catalogue_waiting_objects",
-                "Objects whose row is not up to date yet.",
-                registry=registry,
-            ),
+        self.catalogue_waiting = declare.gauge(
+            "replay_catalogue_waiting_objects",
+            "Objects whose row is not up to date yet: 0 a moment after each change.",
         )
-        put(
-            "catalogue_refused_rows",
-            Counter(
-                "replay_catalogue_refused_rows",
-                "Rows that the database did not take: each try of each row.",
-                registry=registry,
-            ),
+        self.catalogue_refused_rows = declare.counter(
+            "replay_catalogue_refused_rows_total",
+            "Rows that the database did not take, each try. The log names the object.",
         )
-
-    def render(self) -> bytes:
-        """Give the page that Prometheus reads."""
-        return generate_latest(self.registry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,19 @@ async def test_the_same_news_told_twice_is_one_event(gateway: KubernetesGateway,
         await post_event(gateway, Event(EventType.NORMAL, "Recording", "It runs."), BUFFERS, meta, NOW)
     (event,) = await gateway.list(EVENTS, namespace)
     assert (event["reason"], event["involvedObject"]["uid"]) == ("Recording", meta.uid)
+
+
+async def test_each_call_is_told_with_its_outcome_and_one_without_an_answer_as_zero(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    told: list[tuple[str, str, int]] = []
+    (port,) = free_ports(1)
+    nowhere = _with_user(control_plane, tmp_path, {}, server=f"https://127.0.0.1:{port}")
+    for kubeconfig in (control_plane.kubeconfig, nowhere):
+        gateway = await KubernetesGateway.connect(
+            kubeconfig, lambda method, resource, code, _: told.append((method, resource, code))
+        )
+        with suppress(ClusterUnreachable):
+            await gateway.get(CLAIMS, "default", "nobody")
+        await gateway.close()
+    assert told == [("GET", "persistentvolumeclaims", 404), ("GET", "persistentvolumeclaims", 0)]

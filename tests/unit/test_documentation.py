@@ -5,15 +5,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from replay_operator.agent.metrics import AgentMetrics
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.api.capture_job import EXIT_CODES, CaptureErrorReason, ExitCode
 from replay_operator.api.meta import ConditionStatus
 from replay_operator.api.replaycapture import Clock, Holes, Tail, Trim, WhenShort
+from replay_operator.cli.metrics_page import page as metrics_page
 from replay_operator.domain.captures import Refusal
 from replay_operator.domain.claims import WARNINGS, ClaimState
 from replay_operator.domain.status_contract import (
@@ -23,7 +22,6 @@ from replay_operator.domain.status_contract import (
     CaptureState,
     Contract,
 )
-from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 ROOT = Path(__file__).parents[2]
@@ -116,16 +114,8 @@ def test_each_setting_is_explained_with_its_default_and_no_other_is() -> None:
     assert all(meaning for _, meaning in explained.values())
 
 
-@pytest.mark.parametrize(
-    ("process", "registry"), [("operator", OperatorMetrics().registry), ("agent", AgentMetrics().registry)]
-)
-def test_each_metric_of_a_process_is_explained_and_no_other_is(
-    process: str, registry: CollectorRegistry
-) -> None:
-    served = {f.name + ("_total" if f.type == "counter" else "") for f in registry.collect()}
-    table = {first.strip("`"): cells for first, cells in rows("operations.md").items()}
-    explained = {name for name, cells in table.items() if name.startswith("replay_") and cells[0] == process}
-    assert explained == served
+def test_the_page_about_metrics_is_what_the_processes_declare() -> None:
+    assert (ROOT / "docs" / "metrics.md").read_text() == metrics_page()
 
 
 def test_each_page_that_a_comment_cites_is_in_the_list_of_sources() -> None:

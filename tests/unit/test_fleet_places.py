@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay_operator.domain.fleet import DELETION_COST, FleetMap, WorkerView, pod_from_body
-from replay_operator.domain.fleet_places import due_deletion_costs, places_gained
+from replay_operator.domain.fleet_places import (
+    due_deletion_costs,
+    places_free,
+    places_gained,
+    workers_by_load,
+)
 from replay_operator.domain.fleet_size import WantedFloors
 from tests.builders import NOW, at
 from tests.fleet_pods import fleet_pod, pod_body
@@ -104,3 +109,15 @@ def test_the_floor_is_the_highest_of_the_last_ten_minutes(steps: list[tuple[int,
         wanted.append((seconds, floor))
         floors = floors.wanting(floor, at(seconds), LOWER_AFTER)
         assert floors.floor == max(f for s, f in wanted if s > seconds - 600)
+
+
+def test_free_places_are_those_of_workers_that_take_recordings() -> None:
+    fleet = FleetMap().with_pod(fleet_pod("a")).with_pod(fleet_pod("b")).with_pod(fleet_pod("c", ready=False))
+    assert places_free(fleet, 4) == 8
+    assert places_free(holding(fleet, "a", "EG_1", "EG_2", "EG_3"), 4) == 5
+    assert places_free(holding(fleet, "a", *(f"EG_{n}" for n in range(6))), 4) == 4, "none below zero"
+
+
+def test_workers_are_counted_by_what_they_hold() -> None:
+    fleet = FleetMap().with_pod(fleet_pod("a")).with_pod(fleet_pod("b")).with_pod(fleet_pod("c"))
+    assert workers_by_load(holding(fleet, "a", "EG_1", "EG_2")) == {2: 1, 0: 2}

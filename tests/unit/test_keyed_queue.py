@@ -302,3 +302,28 @@ async def test_rechecks_that_are_far_away_come_due_together_and_never_too_early(
         due = set(queue._due.values())
     assert len(due) <= 1 + (max(begun) - min(begun)) / GRAIN_SECONDS + 1
     assert min(due) >= min(begun) + 30.0
+
+
+async def test_what_waits_is_what_is_due_and_not_what_comes_later() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    assert queue.waiting() == (0, 0.0)
+    queue.add("due", delay=-3)
+    queue.add("urgent", urgent=True)
+    queue.add("later", delay=60)
+    waiting, age_seconds = queue.waiting()
+    assert waiting == 2
+    assert 3 <= age_seconds < 60, "an urgent one does not say since when"
+
+
+async def test_what_is_worked_on_does_not_wait() -> None:
+    queue: KeyedQueue[str] = KeyedQueue()
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def reconcile(_: str) -> None:
+        begun.set()
+        await end.wait()
+
+    queue.add("a")
+    async with running(queue, reconcile):
+        await asyncio.wait_for(begun.wait(), 5)
+        assert (queue.waiting(), queue.running) == ((0, 0.0), 1)

@@ -18,6 +18,7 @@ from replay_operator.controller.assembly import Operator
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.process_health import ProcessHealth
 from replay_operator.controller.store import ObjectStore
+from replay_operator.domain.fleet import FleetMap
 from tests.builders import buffer_body
 
 
@@ -29,6 +30,7 @@ class Leader:
     still_seconds: float = 0.0
     is_whole: bool = False
     leads: bool = True
+    running: int = 0
     buffers: ObjectStore[ReplayBuffer] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -37,12 +39,19 @@ class Leader:
     def seconds(self) -> float:
         return self.now
 
+    def waiting(self) -> tuple[int, float]:
+        return 0, 0.0
+
     def operator(self) -> Operator:
         parts = SimpleNamespace(
             inbox=SimpleNamespace(buffers=self.buffers, captures=ObjectStore(ReplayCapture, self.seconds)),
             queue=self,
             install=self,
             may_act=lambda: self.leads,
+            poller=SimpleNamespace(silent_seconds=0.0),
+            coverage=SimpleNamespace(silent_seconds=0.0),
+            fleet=SimpleNamespace(fleet=FleetMap()),
+            settings=SimpleNamespace(buffers_per_worker=4),
         )
         return cast("Operator", parts)
 

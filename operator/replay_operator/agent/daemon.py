@@ -7,6 +7,7 @@ import logging
 import time
 
 from replay_operator import __version__
+from replay_operator.agent.archive_meter import ArchiveMeter
 from replay_operator.agent.clips import ClipArchive
 from replay_operator.agent.clock import AgentClock
 from replay_operator.agent.coverage import CoverageBook
@@ -29,6 +30,7 @@ from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck,
 from replay_operator.api.volume_facts import AgentFacts
 from replay_operator.domain.free_space import parse_floor
 from replay_operator.domain.layout import RunPath
+from replay_operator.metric_registry import Page
 
 _logger = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class Agent:
             silence_seconds=settings.silence_seconds,
             grace_seconds=settings.part_grace_seconds,
         )
+        self._meter = ArchiveMeter(settings.archive, self._files, self._metrics)
         self._write_probe = WriteProbe(settings.volume, self._files, clock)
         self.owns_volume = False
         self._trouble: str | None = "another agent holds the lock of the buffer volume"
@@ -149,6 +152,10 @@ class Agent:
         """Remove once what ended captures have left unfinished on the archive volume."""
         if self.owns_volume:
             await self._parts.sweep()
+
+    async def measure_archive(self) -> None:
+        """Count once what lies on the archive volume."""
+        await self._meter.measure()
 
     async def close(self) -> None:
         """Store what the next agent needs and let it have the volume."""
@@ -257,8 +264,12 @@ class Agent:
             return "the token directory holds no token"
         return None
 
-    def render_metrics(self) -> bytes:
-        """Give the metrics in the text format of Prometheus."""
+    def metrics_page(self, accept: str = "") -> Page:
+        """Give the page that Prometheus reads.
+
+        Args:
+            accept: The header `Accept` of the request.
+        """
         state, metrics = self._scanner.state, self._metrics
         runs = state.runs()
         metrics.storage_bytes.labels("temp").set(sum(run.bytes for run in runs))
@@ -273,7 +284,7 @@ class Agent:
         metrics.volume_writable.set(self.owns_volume and self._write_probe.takes_writes)
         metrics.trimmed_buffers.set(len(state.trimmed_since))
         metrics.tell_space(self._floor.report())
-        return metrics.render()
+        return metrics.page(accept)
 
     async def _take_over(self) -> bool:
         if not await self._files.run(self._lock.try_acquire):

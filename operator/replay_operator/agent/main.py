@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from replay_operator.agent.archive_meter import MEASURE_SECONDS
 from replay_operator.agent.clock import SystemClock
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.part_sweep import PART_SWEEP_SECONDS
@@ -46,11 +47,13 @@ async def run_agent(settings: AgentSettings) -> None:
             loops.create_task(_repeat(agent.maintain, settings.retention_interval_seconds, stop))
             loops.create_task(_repeat(agent.keep_floor, settings.floor_interval_seconds, stop))
             sweeping = loops.create_task(_repeat(agent.sweep_archive, PART_SWEEP_SECONDS, stop))
+            measuring = loops.create_task(_repeat(agent.measure_archive, MEASURE_SECONDS, stop))
             await stop.wait()
             # A first scan and a walk over the archive may be long, and both may end anywhere. Deletions are
             # short and end in their own time.
             scanning.cancel()
             sweeping.cancel()
+            measuring.cancel()
     finally:
         await runner.cleanup()
         await agent.close()

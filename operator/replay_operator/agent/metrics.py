@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import platform
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry
 
+from replay_operator import __version__
 from replay_operator.api.agent import VolumeSpace
+from replay_operator.metric_registry import MetricRegistry, Page
 
 _SCAN_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -15,81 +18,77 @@ class AgentMetrics:
     """What an operator of the system watches on the buffer volume."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.storage_bytes = Gauge(
+        self.metrics = declare = MetricRegistry()
+        declare.info(
+            "replay_agent_build_info",
+            "Always 1: which version this is.",
+            {"version": __version__, "python": platform.python_version()},
+        )
+        self.storage_bytes = declare.gauge(
             "replay_buffer_storage_bytes",
-            "Bytes of segments on a volume: temp is the buffer volume.",
+            "Bytes of media: `temp` are segments on the buffer volume, `permanent` all files on the archive "
+            "volume, counted every ten minutes.",
             ["type"],
-            registry=self.registry,
         )
-        self.segments = Gauge(
-            "replay_agent_segments", "Segment files on the buffer volume.", registry=self.registry
-        )
-        self.buffers = Gauge(
-            "replay_agent_buffers", "Buffer directories on the buffer volume.", registry=self.registry
-        )
-        self.policy_age_seconds = Gauge(
+        self.segments = declare.gauge("replay_agent_segments", "Segment files on the buffer volume.")
+        self.buffers = declare.gauge("replay_agent_buffers", "Buffer directories on the buffer volume.")
+        self.policy_age_seconds = declare.gauge(
             "replay_agent_policy_age_seconds",
-            "Since the last accepted policy; +Inf when none came since the start.",
-            registry=self.registry,
+            "Since the last accepted policy; +Inf when none came since the start. Above 60 nothing is "
+            "deleted.",
         )
-        self.deleted_segments = Counter(
+        self.deleted_segments = declare.counter(
             "replay_agent_deleted_segments_total",
-            "Segments deleted, by why: window (outside the window or expired), bytes, floor or orphan.",
+            "Segments deleted: `window` (outside the window or expired), `bytes`, `floor` or `orphan`.",
             ["reason"],
-            registry=self.registry,
         )
-        self.deleted_bytes = Counter(
-            "replay_agent_deleted_bytes_total",
-            "Bytes of segments deleted, by why.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self.deleted_parts = Counter(
+        self.deleted_bytes = declare.counter("replay_agent_deleted_bytes_total", "Their bytes.", ["reason"])
+        self.deleted_parts = declare.counter(
             "replay_agent_deleted_parts_total",
             "Unfinished files of ended captures removed from the archive volume.",
-            registry=self.registry,
         )
-        self.deletion_errors = Counter(
-            "replay_agent_deletion_errors_total", "Deletions that the volume refused.", registry=self.registry
+        self.deletion_errors = declare.counter(
+            "replay_agent_deletion_errors_total", "Deletions that the volume refused."
         )
-        self.volume_bytes = Gauge(
+        self.volume_bytes = declare.gauge(
             "replay_agent_volume_bytes",
-            "The buffer volume: its size, what is free, the floor, and what lacks to the floor for good.",
+            "The buffer volume: `size`, `free`, `floor`, and `missing`: what lacks to the floor though "
+            "nothing more may go.",
             ["what"],
-            registry=self.registry,
         )
-        self.volume_full_seconds = Gauge(
+        self.volume_full_seconds = declare.gauge(
             "replay_agent_volume_full_seconds",
             "When nothing will be free if it goes on as in the last ten minutes; +Inf when it does not fill.",
-            registry=self.registry,
         )
-        self.volume_writable = Gauge(
+        self.archive_bytes = declare.gauge(
+            "replay_agent_archive_bytes", "The archive volume: `size` and `free`.", ["what"]
+        )
+        self.volume_writable = declare.gauge(
             "replay_agent_volume_writable",
             "1 while the buffer volume takes writes, 0 when the last one failed or hangs.",
-            registry=self.registry,
         )
-        self.trimmed_buffers = Gauge(
+        self.trimmed_buffers = declare.gauge(
             "replay_agent_trimmed_buffers",
             "Buffers that lost segments inside their window to the floor in the last five minutes.",
-            registry=self.registry,
         )
-        self.oldest_pin_seconds = Gauge(
+        self.oldest_pin_seconds = declare.gauge(
             "replay_agent_oldest_pin_seconds",
             "How long ago the oldest pinned range began; 0 when nothing is pinned.",
-            registry=self.registry,
         )
-        self.scan_seconds = Histogram(
+        self.scan_seconds = declare.histogram(
             "replay_agent_scan_seconds",
             "How long one look at the volume took.",
             buckets=_SCAN_BUCKETS_SECONDS,
-            registry=self.registry,
         )
-        self.scan_errors = Counter(
+        self.scan_errors = declare.counter(
             "replay_agent_scan_errors_total",
-            "Runs or volumes that could not be read.",
-            registry=self.registry,
+            "Runs or volumes that could not be read, and indexes that could not be kept.",
         )
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where the collectors are."""
+        return self.metrics.collectors
 
     def tell_space(self, space: VolumeSpace | None) -> None:
         """Take over how full the buffer volume is.
@@ -109,6 +108,10 @@ class AgentMetrics:
         forecast = space.full_in_seconds
         self.volume_full_seconds.set(math.inf if forecast is None else forecast)
 
-    def render(self) -> bytes:
-        """Give the metrics in the text format of Prometheus."""
-        return generate_latest(self.registry)
+    def page(self, accept: str = "") -> Page:
+        """Give the page that Prometheus reads.
+
+        Args:
+            accept: The header `Accept` of the request.
+        """
+        return self.metrics.page(accept)

@@ -18,7 +18,6 @@ from replay_operator.domain.layout import LayoutError, RunPath
 
 _AGENT = web.AppKey("agent", Agent)
 _PROTOCOL = "/v1/"
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _Model = TypeVar("_Model", bound=ApiModel)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -119,7 +118,8 @@ async def _get_volume(request: web.Request) -> web.Response:
 
 
 async def _get_metrics(request: web.Request) -> web.Response:
-    return web.Response(body=request.app[_AGENT].render_metrics(), headers={"Content-Type": _METRICS_TYPE})
+    page = request.app[_AGENT].metrics_page(request.headers.get("Accept", ""))
+    return web.Response(body=page.body, headers={"Content-Type": page.content_type})
 
 
 async def _get_health(_: web.Request) -> web.Response:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from replay_operator.api.meta import ObjectMeta
-from replay_operator.cluster.resources import ResourceType
+from replay_operator.cluster.resources import ResourceType, resource_of
 
 Json = dict[str, Any]
+
+OnCall = Callable[[str, str, int, float], None]
 
 FIELD_MANAGER = "replay-operator"
 REQUEST_SECONDS = 20.0
@@ -62,15 +65,19 @@ class KubernetesGateway:
     otherwise cost a multiple of the memory (DESIGN §5), and unknown fields would be lost.
     """
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, on_call: OnCall | None = None) -> None:
         self._client = client
+        self._on_call = on_call
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None) -> KubernetesGateway:
+    async def connect(
+        cls, kubeconfig: Path | None = None, on_call: OnCall | None = None
+    ) -> KubernetesGateway:
         """Connect with the pod's service account, or with a kubeconfig outside a cluster.
 
         Args:
             kubeconfig: File to use; None: the service account, else the usual kubeconfig.
+            on_call: Told of each call: method, type of object, HTTP status (0 without an answer), seconds.
         """
         configuration = Configuration()
         configuration.retries = None
@@ -82,7 +89,7 @@ class KubernetesGateway:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        return cls(ApiClient(configuration))
+        return cls(ApiClient(configuration), on_call)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -264,6 +271,8 @@ class KubernetesGateway:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> tuple[int, Mapping[str, str], bytes]:
+        begun, status = time.monotonic(), 0
+        verb, resource = method, resource_of(path)
         method, url, headers, data, form = await self._client.param_serialize(
             method,
             path,
@@ -282,10 +291,14 @@ class KubernetesGateway:
                 _request_timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
             )
             text = await response.read()  # type: ignore[no-untyped-call] # the client ships no types
+            status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = type(error).__name__
             raise ClusterUnreachable(0, f"{method} {path}: the API server did not answer ({what})") from error
-        return response.status, response.headers, text
+        finally:
+            if self._on_call is not None:
+                self._on_call(verb, resource, status, time.monotonic() - begun)
+        return status, response.headers, text
 
 
 def _answer(method: str, path: str, code: int, text: bytes) -> Json | None:

@@ -37,3 +37,14 @@ PODS = ResourceType("", "v1", "pods", "Pod")
 EVENTS = ResourceType("", "v1", "events", "Event")
 JOBS = ResourceType("batch", "v1", "jobs", "Job")
 AUTOSCALERS = ResourceType("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+
+
+def resource_of(path: str) -> str:
+    """Name the type that a path is about, such as `jobs` or `replaybuffers/status`; `other` for a document.
+
+    Args:
+        path: Of the API server.
+    """
+    _, _, below = path.partition("/namespaces/")
+    parts = below.split("/")[1:]  # type, name, subresource
+    return "/".join(parts[::2]) if parts else "other"

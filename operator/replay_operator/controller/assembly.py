@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from replay_operator.api.agent import Coverage
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.database import Database
@@ -15,11 +16,13 @@ from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.calm import Calm
 from replay_operator.controller.capacity import CapacityKeeper
+from replay_operator.controller.capture_figures import CaptureFigures
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
 from replay_operator.controller.catalogue_feed import CatalogueFeed
 from replay_operator.controller.coverage import CoverageWatch
+from replay_operator.controller.coverage_figures import CoverageFigures
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.free_space import FreeSpaceNews
@@ -28,6 +31,7 @@ from replay_operator.controller.install import InstallReconciler
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.leader_only import LeaderOnlyLiveKit
+from replay_operator.controller.measured_livekit import MeasuredLiveKit
 from replay_operator.controller.notify import Notifier
 from replay_operator.controller.part_settings import (
     capacity_settings,
@@ -146,7 +150,7 @@ def build_operator(
         catalogue: Where sessions and clips are recorded; None: nowhere.
         clock: Gives the time.
     """
-    livekit = LeaderOnlyLiveKit(livekit, may_act)
+    livekit = LeaderOnlyLiveKit(MeasuredLiveKit(livekit, metrics), may_act)
     queue: KeyedQueue[Key] = KeyedQueue()
     fleet = FleetWatch(
         ask_worker,
@@ -177,6 +181,7 @@ def build_operator(
 
     def coverage_heard() -> None:
         now = clock()
+        capture_figures.measure(now)
         queue_captures(frozenset(c.metadata.uid for c in inbox.captures if wants_coverage(c, now)))
 
     def snapshot() -> Snapshot:
@@ -197,13 +202,25 @@ def build_operator(
         claim=settings.buffer_claim,
         clock=clock,
     )
+
+    def word_heard(word: Coverage) -> None:
+        free_space.take(word)
+        coverage_figures.heard(word)
+
     coverage = CoverageWatch(
         agent,
         interval=timedelta(seconds=settings.coverage_poll_seconds),
         clock=clock,
         on_change=coverage_changed,
         on_answer=coverage_heard,
-        on_word=free_space.take,
+        on_word=word_heard,
+    )
+    capture_figures = CaptureFigures(coverage.of, metrics)
+    coverage_figures = CoverageFigures(
+        buffers=inbox.buffers,
+        coverage_of=coverage.of,
+        segment_seconds=settings.segment_duration_seconds,
+        metrics=metrics,
     )
     line = CaptureLine(
         places=settings.max_capture_jobs,
@@ -308,7 +325,7 @@ def build_operator(
         flushes=flushes,
         line=line,
         retirement=retirement,
-        metrics=metrics,
+        figures=capture_figures,
         is_listed=install.is_listed,
         clock=clock,
     )

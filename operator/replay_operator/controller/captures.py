@@ -22,6 +22,7 @@ from replay_operator.cluster.jobs import (
     view_job,
 )
 from replay_operator.cluster.resources import JOBS
+from replay_operator.controller.capture_figures import CaptureFigures
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement
 from replay_operator.controller.coverage import CoverageWatch
@@ -35,13 +36,11 @@ from replay_operator.domain.capture_observation import CaptureObservation, JobOu
 from replay_operator.domain.capture_schedule import await_until
 from replay_operator.domain.capture_state import is_finished
 from replay_operator.domain.captures import (
-    CaptureDecision,
     decide_capture,
 )
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.observation import CoverageView
-from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState, CaptureState
-from replay_operator.metrics import OperatorMetrics
+from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class CaptureReconciler:
         flushes: FlushBook,
         line: CaptureLine,
         retirement: CaptureRetirement,
-        metrics: OperatorMetrics,
+        figures: CaptureFigures,
         is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
@@ -106,7 +105,7 @@ class CaptureReconciler:
         self._flushes = flushes
         self._line = line
         self._retirement = retirement
-        self._metrics = metrics
+        self._figures = figures
         self._is_listed = is_listed
         self._clock = clock
 
@@ -141,10 +140,10 @@ class CaptureReconciler:
             decision = decide_capture(capture, seen, self._clock())
             if decision.create_job is not None:
                 await self._create_job(capture, decision.create_job, await_until(capture, seen))
-            capture = await self._writer.write_capture(capture, decision.status)
+            before, capture = capture, await self._writer.write_capture(capture, decision.status)
         finally:
             self._line.started(capture.metadata.uid)
-        self._count(decision)
+        self._figures.count(before, decision, seen, self._clock())
         self._tell_buffer(capture, flush=decision.flush)
         self._policy.poke()
         if is_finished(capture):
@@ -227,13 +226,6 @@ class CaptureReconciler:
             buffer=capture.spec.buffer_ref.name,
             thumbnail=output.thumbnail,
         )
-
-    def _count(self, decision: CaptureDecision) -> None:
-        if decision.state is CaptureState.READY:
-            self._metrics.captures.inc()
-        elif decision.state is CaptureState.FAILED:
-            reason = next(c.reason for c in decision.status.conditions if c.type == "Stalled")
-            self._metrics.capture_errors.labels(error_type=reason).inc()
 
 
 def _can_grow(buffer: ReplayBuffer) -> bool:

@@ -69,6 +69,11 @@ class CoverageWatch:
         self._complete = False
         self._mark: str | None = None
 
+    @property
+    def silent_seconds(self) -> float:
+        """Since the agent last told of everything, or since this process asks."""
+        return (self._clock() - (self._known_at or self._begun)).total_seconds()
+
     def of(self, path: str) -> CoverageView:
         """Give what lies on disk of one buffer.
 

@@ -39,8 +39,9 @@ async def serve_health(
     async def readyz(_: web.Request) -> web.Response:
         return answer(None if is_ready() else "the first lists are not in yet")
 
-    async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.render(), content_type="text/plain", charset="utf-8")
+    async def show_metrics(request: web.Request) -> web.Response:
+        page = metrics.page(request.headers.get("Accept", ""))
+        return web.Response(body=page.body, headers={"Content-Type": page.content_type})
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from replay_operator.controller.assembly import Operator
-from replay_operator.controller.keys import Kind
+from replay_operator.controller.live_figures import LiveFigures
 from replay_operator.metrics import OperatorMetrics
 
 HEARTBEAT_SECONDS = 5.0
@@ -45,12 +45,7 @@ class ProcessHealth:
     def works_with(self, operator: Operator) -> None:
         """Take in what this process does as leader."""
         self._operator = operator
-        self.metrics.leader.set_function(lambda: float(operator.may_act()))
-        self.metrics.queue_still_seconds.set_function(lambda: operator.queue.still_seconds)
-        buffers, captures = operator.inbox.buffers, operator.inbox.captures
-        late = self.metrics.watch_late_seconds
-        late.labels(kind=Kind.BUFFER).set_function(lambda: buffers.watch_late_seconds)
-        late.labels(kind=Kind.CAPTURE).set_function(lambda: captures.watch_late_seconds)
+        LiveFigures(operator, self.metrics)
 
     async def beat(self) -> None:
         """Beat for ever: a blocked event loop cannot."""

@@ -17,6 +17,9 @@ GRAIN_SECONDS = 0.25
 PATIENT_SECONDS = 5.0
 """A re-check that is so far away may come a grain later. Waking up once for seventy costs a fraction of
 waking up for each: with 5000 buffers there are 280 a second."""
+URGENT = 0.0
+"""When an urgent key is due: before all others."""
+
 HEARTBEAT_SECONDS = 5.0
 """How often an idle queue turns, to show that it does."""
 
@@ -52,6 +55,18 @@ class KeyedQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._due) + len(self._running)
 
+    @property
+    def running(self) -> int:
+        """How many keys are being reconciled."""
+        return len(self._running)
+
+    def waiting(self) -> tuple[int, float]:
+        """Give how many keys are due and wait for a worker, and since how many seconds the first of them."""
+        now = asyncio.get_running_loop().time()
+        due = [at for at in self._due.values() if at <= now]
+        ages = [now - at for at in due if at != URGENT]  # an urgent one does not say since when
+        return len(due), max(ages, default=0.0)
+
     def add(self, key: K, *, delay: float = 0.0, urgent: bool = False) -> None:
         """Ask for a reconcile of `key`.
 
@@ -61,7 +76,7 @@ class KeyedQueue(Generic[K]):
             urgent: Before everything else that is due, such as a deletion.
         """
         self._rechecks.discard(key)
-        due = 0.0 if urgent else asyncio.get_running_loop().time() + delay
+        due = URGENT if urgent else asyncio.get_running_loop().time() + delay
         if key in self._running:
             before = self._running[key]
             self._running[key] = due if before is None else min(before, due)

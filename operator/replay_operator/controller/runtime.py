@@ -83,11 +83,13 @@ async def _connections(
     settings: OperatorSettings, livekit_settings: LiveKitSettings, process: ProcessHealth
 ) -> AsyncIterator[_Connections]:
     async with AsyncExitStack() as stack:
-        gateway = await KubernetesGateway.connect(settings.kubeconfig)
+        gateway = await KubernetesGateway.connect(settings.kubeconfig, process.metrics.count_api_call)
         stack.push_async_callback(gateway.close)
         # Connections and a loop of its own: a renewal must not queue behind a thousand status writes.
         lease_loop = await stack.enter_async_context(OwnLoop("lease"))
-        own = await lease_loop.run(KubernetesGateway.connect(settings.kubeconfig))
+        own = await lease_loop.run(
+            KubernetesGateway.connect(settings.kubeconfig, process.metrics.count_api_call)
+        )
         stack.push_async_callback(lambda: lease_loop.run(own.close()))
         livekit = LiveKitAdapter(
             aiohttp.ClientSession(),

@@ -73,6 +73,41 @@ def tail_expected(end: datetime, segment_seconds: int, coverage: CoverageView) -
     return min((_arrival(run, end, segment_seconds) for run in going_on), default=latest)
 
 
+def tail_arrived(end: datetime, segment_seconds: int, coverage: CoverageView) -> datetime | None:
+    """Give when the segment that holds `end` came to the disk, once it is there.
+
+    The newest segment's arrival is known, and those before it came a segment's length earlier each.
+
+    Args:
+        end: Last instant of the range.
+        segment_seconds: Length of a segment.
+        coverage: What lies on disk of the buffer.
+    """
+    holding = [run for run in coverage.runs.values() if run.oldest <= end <= run.newest + FRAME_TOLERANCE]
+    return min(
+        (
+            run.arrived_at
+            - timedelta(seconds=segment_seconds) * _whole_segments_after(run, end, segment_seconds)
+            for run in holding
+        ),
+        default=None,
+    )
+
+
+def last_arrived_before(end: datetime, coverage: CoverageView) -> datetime | None:
+    """Give when the newest segment came of the runs that began before `end`, where none of them reaches it.
+
+    Args:
+        end: Last instant of the range.
+        coverage: What lies on disk of the buffer.
+    """
+    return max((run.arrived_at for run in coverage.runs.values() if run.oldest <= end), default=None)
+
+
+def _whole_segments_after(run: RunCoverage, end: datetime, segment_seconds: int) -> int:
+    return max(0, math.floor((run.newest - end).total_seconds() / segment_seconds))
+
+
 def _arrival(run: RunCoverage, end: datetime, segment_seconds: int) -> datetime:
     missing = max((end - FRAME_TOLERANCE - run.newest).total_seconds(), 0.0)
     whole_segments = math.ceil(missing / segment_seconds) * segment_seconds

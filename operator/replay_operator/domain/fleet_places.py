@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from replay_operator.domain.fleet import FleetMap, FleetPod
 
 
@@ -21,13 +23,35 @@ def places_gained(old: FleetMap, new: FleetMap, per_worker: int) -> int:
     return sum(max(0, _free(new, uid, per_worker) - _free(old, uid, per_worker)) for uid in changed)
 
 
+def places_free(fleet: FleetMap, per_worker: int) -> int:
+    """Give how many recordings more the ready workers can carry.
+
+    Args:
+        fleet: What is known.
+        per_worker: How many recordings one worker carries.
+    """
+    return sum(_free(fleet, uid, per_worker) for uid in fleet.pods)
+
+
+def workers_by_load(fleet: FleetMap) -> Counter[int]:
+    """Count the workers that are there by the number of egresses that each holds.
+
+    Args:
+        fleet: What is known.
+    """
+    return Counter(_held(fleet, uid) for uid, pod in fleet.pods.items() if not pod.finished)
+
+
 def _free(fleet: FleetMap, uid: str, per_worker: int) -> int:
     pod = fleet.pods.get(uid)
     if pod is None or not pod.ready or pod.terminating:
         return 0
+    return max(0, per_worker - _held(fleet, uid))
+
+
+def _held(fleet: FleetMap, uid: str) -> int:
     view = fleet.views.get(uid)
-    held = len(view.egress_ids) if view else sum(then.uid == uid for then in fleet.placed.values())
-    return max(0, per_worker - held)
+    return len(view.egress_ids) if view else sum(then.uid == uid for then in fleet.placed.values())
 
 
 def due_deletion_costs(fleet: FleetMap) -> dict[FleetPod, int]:

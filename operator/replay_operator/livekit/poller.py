@@ -150,6 +150,12 @@ class SnapshotPoller:
         return self._unreachable_since
 
     @property
+    def silent_seconds(self) -> float:
+        """For how long LiveKit has not answered; 0 while it does."""
+        since = self._unreachable_since
+        return 0.0 if since is None else (self._clock() - since).total_seconds()
+
+    @property
     def last_error(self) -> LiveKitError | None:
         """Why the last call failed, or None when it did not."""
         return self._last_error
