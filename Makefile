@@ -35,6 +35,8 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/replay-operator crds crds --check
+	$(BIN)/replay-operator crds helm/replay-operator/definitions --check
+	$(BIN)/python -m tests.helm --check
 
 .PHONY: unit
 unit: setup ## Unit tests alone
@@ -82,8 +84,10 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
 .PHONY: generate
-generate: setup ## Write crds/ from the models
+generate: setup bed ## Write crds/ from the models, the chart's schema and README from its values, manifests/ from the chart
 	$(BIN)/replay-operator crds crds
+	$(BIN)/replay-operator crds helm/replay-operator/definitions
+	$(BIN)/python -m tests.helm
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
