@@ -36,6 +36,8 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/lint-imports
 	$(BIN)/replay-operator crds crds --check
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md --check
+	$(BIN)/replay-operator crds helm/replay-operator/definitions --check
+	$(BIN)/python -m tests.helm --check
 
 .PHONY: unit
 unit: setup ## Unit tests alone
@@ -83,9 +85,11 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
 .PHONY: generate
-generate: setup ## Write crds/ from the models, docs/metrics.md from the metrics
-	$(BIN)/replay-operator crds crds
+generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from the chart
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md
+	$(BIN)/replay-operator crds crds
+	$(BIN)/replay-operator crds helm/replay-operator/definitions
+	$(BIN)/python -m tests.helm
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew

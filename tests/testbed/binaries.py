@@ -11,6 +11,7 @@ from tests.testbed.errors import TestbedError
 from tests.testbed.go_toolchain import run_go
 
 LIVEKIT_SERVER_VERSION = "v1.13.5"
+HELM_VERSION = "v3.22.0"
 
 _GO_MODULE = Path(__file__).parent / "controlplane"
 _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -88,6 +89,26 @@ def livekit_server_binary(
     return built_once(cache, "livekit-server", LIVEKIT_SERVER_VERSION, how, report=report) / "livekit-server"
 
 
+def helm_binary(
+    *,
+    environment: Mapping[str, str] = os.environ,
+    report: Report = print_report,
+    build: BuildWithGo | None = None,
+) -> Path:
+    """Finds helm in the cache, else builds it (minutes).
+
+    Args:
+        environment: the variables of `cache_directory`.
+        report: receives lines of progress.
+        build: how to build it; with Go if not given.
+
+    Raises:
+        GoError: it must be built and cannot be.
+    """
+    how = build or (lambda target: _build_helm(target, environment, report))
+    return built_once(cache_directory(environment), "helm", HELM_VERSION, how, report=report) / "helm"
+
+
 def _installed(environment: Mapping[str, str]) -> dict[str, Path]:
     if not (assets := environment.get("KUBEBUILDER_ASSETS")):
         return {}
@@ -151,3 +172,13 @@ def _build_livekit_server(target: Path, environment: Mapping[str, str], report: 
         report=report,
     )
     (target / "server").rename(target / "livekit-server")
+
+
+def _build_helm(target: Path, environment: Mapping[str, str], report: Report) -> None:
+    run_go(
+        "helm",
+        ["install", "-v", "-trimpath", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"],
+        cwd=target,
+        environment={**environment, "GOBIN": str(target), "CGO_ENABLED": "0"},
+        report=report,
+    )

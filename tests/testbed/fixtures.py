@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _control_plane = pytest.StashKey[ControlPlaneBinaries | TestbedError]()
 _livekit_server = pytest.StashKey[Path | TestbedError]()
+_helm = pytest.StashKey[Path | TestbedError]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -31,6 +32,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _find(session.config, _control_plane, binaries.control_plane_binaries)
     if "livekit_server_binary" in wanted:
         _find(session.config, _livekit_server, binaries.livekit_server_binary)
+    if "helm_binary" in wanted:
+        _find(session.config, _helm, binaries.helm_binary)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +46,12 @@ def control_plane_binaries(pytestconfig: pytest.Config) -> ControlPlaneBinaries:
 def livekit_server_binary(pytestconfig: pytest.Config) -> Path:
     """The program livekit-server."""
     return _value(_find(pytestconfig, _livekit_server, binaries.livekit_server_binary))
+
+
+@pytest.fixture(scope="session")
+def helm_binary(pytestconfig: pytest.Config) -> Path:
+    """The program helm."""
+    return _value(_find(pytestconfig, _helm, binaries.helm_binary))
 
 
 @pytest.fixture(scope="session")

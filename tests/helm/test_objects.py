@@ -1,0 +1,228 @@
+"""What the chart renders, without a cluster."""
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from replay_operator import __version__
+from tests.helm.__main__ import differing
+from tests.helm.base_manifests import base_manifests
+from tests.helm.chart import CHART, ROOT, Json, render
+from tests.helm.variants import VARIANTS
+
+pytestmark = pytest.mark.usefixtures("helm_binary")
+
+OF_HELM = (
+    "helm.sh/",
+    "checksum/",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+)
+ONLY_IN_THE_CHART = {("Secret", "replay-operator-agent")}
+"""Users of `manifests/` make it themselves, as README.md says."""
+
+
+def of_any_tool(tree: Any) -> Any:
+    """An object without what only Helm needs."""
+    if isinstance(tree, list):
+        return [of_any_tool(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    cleaned = {key: of_any_tool(value) for key, value in tree.items() if not key.startswith(OF_HELM)}
+    return {key: value for key, value in cleaned.items() if not (key == "annotations" and not value)}
+
+
+def by_name(objects: list[Json]) -> dict[tuple[str, str], Json]:
+    return {(found["kind"], found["metadata"]["name"]): of_any_tool(found) for found in objects}
+
+
+def is_hook(found: Json) -> bool:
+    return "helm.sh/hook" in (found["metadata"].get("annotations") or {})
+
+
+def test_the_manifests_are_what_the_chart_renders() -> None:
+    assert differing(base_manifests()) == []
+
+
+def test_the_chart_by_default_is_the_base_object_by_object(kustomized: dict[str, list[Json]]) -> None:
+    chart = by_name([o for o in render() if not is_hook(o) and o["kind"] != "ClusterRole"])
+    base = by_name(kustomized["base"])
+    assert chart.keys() - base.keys() == ONLY_IN_THE_CHART
+    for (kind, name), found in base.items():
+        if kind == "RoleBinding":
+            for subject in chart[kind, name]["subjects"]:
+                del subject["namespace"]
+        assert chart[kind, name] == found, (kind, name)
+
+
+def test_helm_test_is_the_doctor_of_the_manifests(kustomized: dict[str, list[Json]]) -> None:
+    chart = by_name([o for o in render() if is_hook(o)])
+    for key, found in by_name(kustomized["doctor"]).items():
+        if key[0] == "RoleBinding":
+            for subject in chart[key]["subjects"]:
+                del subject["namespace"]
+        assert chart[key] == found, key
+
+
+def test_the_definitions_in_the_chart_are_the_generated_ones() -> None:
+    chart = {path.name: path.read_text() for path in (CHART / "definitions").iterdir()}
+    crds = {path.name: path.read_text() for path in (ROOT / "crds").iterdir() if path.name in chart}
+    assert len(crds) == 2
+    assert chart == crds
+
+
+def test_the_definitions_stay_unless_somebody_wants_them_to_go() -> None:
+    def policies(values: Mapping[str, Any]) -> set[str | None]:
+        found = [o for o in render(values) if o["kind"] == "CustomResourceDefinition"]
+        assert len(found) == 2
+        return {(o["metadata"].get("annotations") or {}).get("helm.sh/resource-policy") for o in found}
+
+    assert policies({}) == {"keep"}
+    assert policies({"crds": {"keep": False}}) == {None}
+
+
+def test_the_chart_is_of_the_packages_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__.partition(".dev")[0]
+
+
+def test_the_number_of_workers_is_left_to_autoscaler_and_operator() -> None:
+    objects = by_name(render())
+    assert "replicas" not in objects["Deployment", "livekit-egress"]["spec"]
+    assert "minReplicas" not in objects["HorizontalPodAutoscaler", "livekit-egress"]["spec"]
+
+
+def test_without_a_fleet_of_the_chart_nothing_of_it_is_rendered() -> None:
+    objects = by_name(render(VARIANTS["a fleet of one's own"]))
+    assert not [key for key in objects if key[1] == "livekit-egress"]
+
+
+def annotations_of(values: Mapping[str, Any], deployment: str) -> Mapping[str, str]:
+    found = next(
+        o for o in render(values) if o["kind"] == "Deployment" and o["metadata"]["name"] == deployment
+    )
+    annotations: Mapping[str, str] = found["spec"]["template"]["metadata"].get("annotations") or {}
+    return annotations
+
+
+@pytest.mark.parametrize(
+    ("values", "rolled"),
+    [
+        ({"recording": {"segmentSeconds": 4}}, {"replay-operator"}),
+        ({"fleet": {"redis": {"address": "redis.livekit:6379"}}}, {"livekit-egress"}),
+        ({"commonAnnotations": {"example.com/owner": "media"}}, set()),
+    ],
+    ids=["a setting", "the workers' configuration", "nothing that a pod reads"],
+)
+def test_a_change_rolls_the_pods_that_read_it_and_no_others(
+    values: Mapping[str, Any], rolled: set[str]
+) -> None:
+    deployments = ("replay-operator", "replay-agent", "livekit-egress")
+    changed = {name for name in deployments if annotations_of({}, name) != annotations_of(values, name)}
+    assert changed == rolled
+
+
+def test_a_new_key_of_livekit_rolls_what_holds_the_old_one() -> None:
+    before, after = (
+        {"livekit": {"create": True, "url": "ws://livekit:7880", "apiKey": "key", "apiSecret": secret}}
+        for secret in ("one", "two")
+    )
+    for name in ("replay-operator", "livekit-egress"):
+        assert annotations_of(before, name) != annotations_of(after, name)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_workers_and_agent_are_together_where_the_volume_serves_one_node(name: str) -> None:
+    objects = by_name(render(VARIANTS[name]))
+    if (fleet := objects.get(("Deployment", "livekit-egress"))) is None:
+        return
+    affinity = fleet["spec"]["template"]["spec"]["affinity"]
+    shared = VARIANTS[name].get("storage", {}).get("buffers", {}).get("accessMode") == "ReadWriteMany"
+    assert ("podAffinity" in affinity) is not shared
+    assert ("podAntiAffinity" in affinity) is shared
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_rights_are_enumerated_and_no_secret_can_be_listed(name: str) -> None:
+    rules = [
+        rule for o in render(VARIANTS[name]) if o["kind"] in ("Role", "ClusterRole") for rule in o["rules"]
+    ]
+    assert rules
+    for rule in rules:
+        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
+        if "secrets" in rule["resources"]:
+            assert rule["verbs"] == ["get"]
+            assert rule["resourceNames"]
+
+
+GATEWAY_VERBS: Mapping[str, tuple[str, ...]] = {
+    "get": ("get",),
+    "list": ("list",),
+    "pages": ("list",),
+    "exists": ("list",),
+    "create": ("create",),
+    "apply": ("patch",),
+    "patch": ("patch",),
+    "replace": ("update",),
+    "delete": ("delete",),
+}
+PLURALS: Mapping[str, tuple[str, ...]] = {
+    "BUFFERS": ("replaybuffers",),
+    "CAPTURES": ("replaycaptures",),
+    "CLAIMS": ("persistentvolumeclaims",),
+    "PODS": ("pods",),
+    "EVENTS": ("events",),
+    "JOBS": ("jobs",),
+    "AUTOSCALERS": ("horizontalpodautoscalers",),
+    "LEASES": ("leases",),
+    "type_": ("replaybuffers", "replaycaptures"),
+}
+"""What is behind a name of a type in the code; `type_` goes through both kinds."""
+
+WATCHED = ("replaybuffers", "replaycaptures", "jobs", "pods")
+"""By kopf: controller/handlers.py."""
+
+
+def used_by_the_operator() -> set[tuple[str, str]]:
+    """Verb and resource of each call that the operator's process makes, as they stand in its source."""
+    used = {(verb, plural) for plural in WATCHED for verb in ("list", "watch")}
+    package = ROOT / "operator" / "replay_operator"
+    for source in [*(package / "controller").rglob("*.py"), *(package / "cluster").rglob("*.py")]:
+        if source.name != "gateway.py":
+            used |= _calls(source)
+    return used
+
+
+def _calls(source: Path) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[ast.Name(id=type_), *_]) if (
+                ast.unparse(owner).endswith("gateway")
+            ):
+                if method == "patch_status":
+                    found |= {("patch", f"{plural}/status") for plural in PLURALS[type_]}
+                else:
+                    found |= {(verb, plural) for verb in GATEWAY_VERBS[method] for plural in PLURALS[type_]}
+    return found
+
+
+def granted(values: Mapping[str, Any]) -> set[tuple[str, str]]:
+    rules = by_name(render(values))["Role", "replay-operator"]["rules"]
+    return {(verb, plural) for rule in rules for plural in rule["resources"] for verb in rule["verbs"]}
+
+
+def test_the_operator_has_the_rights_that_its_code_uses_and_no_others() -> None:
+    allowed = granted({"fleet": {"podDeletionCost": True}})
+    assert used_by_the_operator() - allowed == set()
+    assert allowed - used_by_the_operator() == set()
+
+
+def test_pods_can_be_changed_only_where_the_deletion_cost_is_wanted() -> None:
+    with_cost = granted({"fleet": {"podDeletionCost": True}})
+    assert with_cost - granted({}) == {("patch", "pods")}

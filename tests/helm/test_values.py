@@ -1,0 +1,155 @@
+"""What a user may set: values.yaml, its schema and the table in the README are one."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from replay_operator.settings import OperatorSettings
+from tests.helm.__main__ import differing, from_values
+from tests.helm.chart import CHART, KUBERNETES_VERSION, HelmError, helm, render, render_text
+from tests.helm.values_comments import UncommentedValue, read_values
+from tests.helm.variants import VARIANTS
+
+pytestmark = pytest.mark.usefixtures("helm_binary")
+
+BY_THE_POD = {"bind_address", "port", "agent_token_directory", "kubeconfig", "notify_secret"}
+"""Settings that the chart's own templates decide, or that come from a Secret."""
+
+
+def test_schema_and_readme_say_what_values_yaml_says() -> None:
+    assert differing(from_values()) == []
+
+
+def test_a_value_without_a_comment_is_noticed(tmp_path: Any) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("a:\n  # -- One.\n  b: 1\n  c: 2\n")
+    with pytest.raises(UncommentedValue, match=r"a\.c has no comment"):
+        read_values(file)
+
+
+def test_helm_lint_has_nothing_to_say() -> None:
+    said = helm("lint", "--strict", "--kube-version", KUBERNETES_VERSION, str(CHART))
+    assert "WARNING" not in said
+
+
+def sections(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if "properties" in schema:
+        yield schema
+        for below in schema["properties"].values():
+            yield from sections(below)
+
+
+def test_no_section_takes_a_value_that_it_does_not_know() -> None:
+    found = list(sections(json.loads((CHART / "values.schema.json").read_text())))
+    assert len(found) > 20
+    assert all(section["additionalProperties"] is False for section in found)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_variant_is_accepted(name: str) -> None:
+    assert render(VARIANTS[name])
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"operater": {}}, "operater"),
+        ({"storage": {"buffers": {"sizes": "20Gi"}}}, "sizes"),
+        ({"storage": {"buffers": {"accessMode": "ReadWriteOncePod"}}}, "accessMode"),
+        ({"storage": {"buffers": {"size": "much"}}}, "size"),
+        ({"storage": {"buffers": {"mountPath": "buffer"}}}, "mountPath"),
+        ({"recording": {"segmentSeconds": 16}}, "segmentSeconds"),
+        ({"recording": {"segmentSeconds": "10"}}, "segmentSeconds"),
+        ({"captures": {"maxJobs": 0}}, "maxJobs"),
+        ({"limits": {"maxBuffers": -1}}, "maxBuffers"),
+        ({"image": {"digest": "latest"}}, "digest"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"imagePullSecrets": ["registry"]}, "imagePullSecrets"),
+        ({"fleet": {"existing": {"selector": "a=b,c=d"}}}, "selector"),
+        ({"fleet": {"pdb": {"minAvailable": 1}}}, "minAvailable"),
+        ({"operator": {"extraSettings": {"LIVEKIT_API_SECRET": "x"}}}, "LIVEKIT_API_SECRET"),
+        ({"operator": {"extraSettings": {"REPLAY_FLEET_MAX": 3}}}, "REPLAY_FLEET_MAX"),
+        ({"notify": {"url": "backend.example"}}, "url"),
+        ({"commonLabels": {"a": 1}}, "commonLabels"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_a_value_that_cannot_be_right_is_refused_by_name(values: Mapping[str, Any], complaint: str) -> None:
+    with pytest.raises(HelmError, match=complaint):
+        render(values)
+
+
+def test_an_older_cluster_than_the_operator_needs_is_refused() -> None:
+    with pytest.raises(HelmError, match=r"incompatible with Kubernetes v1\.28\.0"):
+        helm("template", "replay", str(CHART), "--kube-version", "1.28.0")
+
+
+def test_each_value_is_used() -> None:
+    templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    unused = [
+        ".".join(value.path)
+        for value in read_values(CHART / "values.yaml")
+        if value.path[-1] not in templates
+    ]
+    assert unused == []
+
+
+def settings_of(values: Mapping[str, Any]) -> dict[str, str]:
+    found = next(o for o in render(values) if o["metadata"]["name"] == "replay-operator-settings")
+    data: dict[str, str] = found["data"]
+    return data
+
+
+def test_each_setting_of_the_operator_is_in_the_chart_or_offered_there() -> None:
+    text = render_text(only=["settings.yaml"])
+    names = {
+        field.validation_alias or f"REPLAY_{name.upper()}"
+        for name, field in OperatorSettings.model_fields.items()
+        if name not in BY_THE_POD
+    } - {"POD_NAMESPACE", "POD_NAME"}
+    assert {name for name in names if f"{name}: " not in text} == set()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_operator_takes_the_settings_of_each_variant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAMESPACE", "anywhere")
+    monkeypatch.setenv("REPLAY_NOTIFY_SECRET", "from a Secret")
+    data = settings_of(VARIANTS[name])
+    known = {f"REPLAY_{field.upper()}" for field in OperatorSettings.model_fields}
+    assert data.keys() <= known
+    for variable, value in data.items():
+        monkeypatch.setenv(variable, value)
+    OperatorSettings()
+
+
+def test_what_everything_sets_arrives_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = settings_of(VARIANTS["everything"])
+    assert data["REPLAY_CAPTURE_IMAGE"] == f"registry.example/replay@sha256:{'a' * 64}"
+    assert data["REPLAY_MAX_BUFFERS"] == "0", "nobody may record: zero is not the absence of a limit"
+    assert data["REPLAY_CAPTURE_NODE_LABELS"] == "disk=fast"
+    assert data["REPLAY_CAPTURE_SERVICE_ACCOUNT"] == "cutter"
+    assert data["REPLAY_POD_DELETION_COST"] == "true"
+    assert data["REPLAY_WEBHOOK_PORT"] == "8081"
+
+
+def test_a_fleet_of_ones_own_is_described_to_the_operator() -> None:
+    data = settings_of(VARIANTS["a fleet of one's own"])
+    assert data["REPLAY_FLEET"] == "egress"
+    assert data["REPLAY_FLEET_SELECTOR"] == "app.kubernetes.io/name=egress"
+    assert data["REPLAY_FLEET_HEALTH_PORT"] == "8090"
+
+
+def test_chart_and_package_have_one_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    images = {
+        image["name"]: image["image"]
+        for image in yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
+    }
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert images == {
+        "replay-operator": f"{values['image']['repository']}:{chart['appVersion']}",
+        "egress": f"{values['fleet']['image']['repository']}:{values['fleet']['image']['tag']}",
+    }

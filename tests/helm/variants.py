@@ -1,0 +1,75 @@
+"""Ways to install that differ in what is rendered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "several nodes": {
+        "storage": {
+            "buffers": {"accessMode": "ReadWriteMany", "storageClass": "fast-shared"},
+            "archive": {"accessMode": "ReadWriteMany", "storageClass": "shared"},
+        },
+        "operator": {"replicas": 2, "pdb": {"enabled": True}},
+    },
+    "a fleet of one's own": {
+        "fleet": {
+            "enabled": False,
+            "existing": {"name": "egress", "selector": "app.kubernetes.io/name=egress", "healthPort": 8090},
+        },
+    },
+    "secrets of its own": {
+        "livekit": {"create": True, "url": "ws://livekit:7880", "apiKey": "key", "apiSecret": "secret"},
+        "agent": {"token": {"existingSecret": "agent-token"}},
+        "fleet": {"configSecret": {"name": "egress-config", "key": "config.yaml"}},
+        "notify": {"url": "https://backend.example/events"},
+    },
+    "another release": {"crds": {"enabled": False}, "rbac": {"aggregateRoles": False}},
+    "everything": {
+        "image": {"repository": "registry.example/replay", "digest": f"sha256:{'a' * 64}"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "commonLabels": {"team": "media"},
+        "commonAnnotations": {"example.com/owner": "media"},
+        "crds": {"annotations": {"example.com/why": "replay"}},
+        "captures": {
+            "nodeLabels": {"disk": "fast"},
+            "priorityClassName": "replay-captures",
+            "serviceAccount": {"name": "cutter", "annotations": {"example.com/role": "none"}},
+        },
+        "limits": {"maxBuffers": 0, "writeBudgetMBps": 75},
+        "webhooks": {"enabled": True},
+        "networkPolicy": {"enabled": True},
+        "monitoring": {
+            "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}}
+        },
+        "operator": {
+            "extraSettings": {"REPLAY_PORT": 8080},
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"key": "media", "operator": "Exists"}],
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "kubernetes.io/hostname",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "replay-operator"}},
+                }
+            ],
+            "podLabels": {"tier": "control"},
+            "podAnnotations": {"example.com/scrape": "yes"},
+            "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+            "extraEnvFrom": [{"secretRef": {"name": "more", "optional": True}}],
+            "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+            "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
+        },
+        "agent": {"freeSpaceFloor": "2Gi", "podAnnotations": {"example.com/scrape": "yes"}},
+        "fleet": {
+            "podDeletionCost": True,
+            "config": {"redis": {"address": "redis.livekit:6379"}},
+            "priorityClassName": "replay-workers",
+        },
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}
+        ],
+    },
+    "services for the monitoring": {"monitoring": {"serviceMonitor": {"enabled": True, "interval": "15s"}}},
+}
