@@ -34,7 +34,7 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/replay-operator crds crds --check
+	$(BIN)/replay-operator crds crds --pages docs/reference --check
 
 .PHONY: unit
 unit: setup ## Unit tests alone
@@ -82,8 +82,8 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
 .PHONY: generate
-generate: setup ## Write crds/ from the models
-	$(BIN)/replay-operator crds crds
+generate: setup ## Write crds/ and docs/reference/ from the models
+	$(BIN)/replay-operator crds crds --pages docs/reference
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
