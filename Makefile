@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := requirements/runtime.lock requirements/dev.lock
 PYTEST := $(BIN)/python -m pytest
-SOURCES := operator/replay_operator tests benchmarks
+SOURCES := operator/replay_operator tests benchmarks docs/.site
 
 ##@ For everybody
 .PHONY: help
@@ -41,7 +41,7 @@ unit: setup ## Unit tests alone
 	$(PYTEST) -q tests/unit
 
 .PHONY: test
-test: setup bed ## Every layer, against real parts (about 40 minutes)
+test: setup bed .venv-docs/.stamp ## Every layer, against real parts (about 40 minutes)
 	$(PYTEST)
 
 .PHONY: matrix
@@ -85,11 +85,23 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 generate: setup ## Write crds/ and docs/reference/ from the models
 	$(BIN)/replay-operator crds crds --pages docs/reference
 
+.PHONY: docs
+docs: .venv-docs/.stamp ## Build the documentation site into site/; fails on a broken link
+	@.venv-docs/bin/mkdocs build --strict
+
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements/runtime.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group pyproject.toml:docs -o requirements/docs.lock
+
+# An environment of its own: whoever works on the code needs none of it.
+.venv-docs/.stamp: requirements/docs.lock
+	@echo "setup: making .venv-docs (about ten seconds)"
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.lock
+	@touch $@
 
 # What is slow to build lies in a cache outside the tree, keyed by version: the second time this takes no time.
 .PHONY: bed
