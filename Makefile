@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCKS := requirements/runtime.lock requirements/dev.lock
 PYTEST := $(BIN)/python -m pytest
-SOURCES := operator/replay_operator tests benchmarks
+SOURCES := operator/replay_operator tests benchmarks docs/.site
 
 ##@ For everybody
 .PHONY: help
@@ -34,7 +34,7 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/replay-operator crds crds --check
+	$(BIN)/replay-operator crds crds --pages docs/reference --check
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md --check
 	$(BIN)/replay-operator crds helm/replay-operator/definitions --check
 	$(BIN)/python -m tests.helm --check
@@ -44,7 +44,7 @@ unit: setup ## Unit tests alone
 	$(PYTEST) -q tests/unit
 
 .PHONY: test
-test: setup bed ## Every layer, against real parts (about 40 minutes)
+test: setup bed .venv-docs/.stamp ## Every layer, against real parts (about 40 minutes)
 	$(PYTEST)
 
 .PHONY: matrix
@@ -87,15 +87,27 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 .PHONY: generate
 generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from the chart
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md
-	$(BIN)/replay-operator crds crds
+	$(BIN)/replay-operator crds crds --pages docs/reference
 	$(BIN)/replay-operator crds helm/replay-operator/definitions
 	$(BIN)/python -m tests.helm
+
+.PHONY: docs
+docs: .venv-docs/.stamp ## Build the documentation site into site/; fails on a broken link
+	@.venv-docs/bin/mkdocs build --strict
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml -o requirements/runtime.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group pyproject.toml:docs -o requirements/docs.lock
+
+# An environment of its own: whoever works on the code needs none of it.
+.venv-docs/.stamp: requirements/docs.lock
+	@echo "setup: making .venv-docs (about ten seconds)"
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.lock
+	@touch $@
 
 # What is slow to build lies in a cache outside the tree, keyed by version: the second time this takes no time.
 .PHONY: bed

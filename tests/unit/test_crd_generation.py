@@ -22,6 +22,7 @@ from replay_operator.api.model import ApiModel, cel, validations
 from replay_operator.cli import crds
 
 CRDS = Path(__file__).parents[2] / "crds"
+PAGES = Path(__file__).parents[2] / "docs" / "reference"
 
 Schema = dict[str, Any]
 
@@ -51,7 +52,16 @@ def paths_where(holds: Callable[[Schema], object]) -> list[str]:
 
 class TestTheCommittedFiles:
     def test_are_what_the_models_say(self) -> None:
-        assert crds.check(CRDS) == [], "run make generate"
+        assert crds.check(CRDS, PAGES) == [], "run make generate"
+
+    @pytest.mark.parametrize("kind", ["replaybuffer", "replaycapture"])
+    def test_have_a_page_that_names_each_field_and_each_rule(self, kind: str) -> None:
+        page = (PAGES / f"{kind}.md").read_text()
+        for path, schema in FIELDS.items():
+            if not path.lower().startswith(f"{kind}."):
+                continue
+            assert all(f"`{name}`" in page for name in schema.get("properties", {})), path
+            assert all(rule["message"] in page for rule in schema.get("x-kubernetes-validations", [])), path
 
     def test_begin_with_a_warning_not_to_edit_them(self) -> None:
         for name in ("replaybuffers.yaml", "replaycaptures.yaml"):
