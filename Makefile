@@ -82,8 +82,9 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
 .PHONY: generate
-generate: setup ## Write crds/ from the models
+generate: setup ## Write crds/ from the models, and the patch for Argo CD from its scripts
 	$(BIN)/replay-operator crds crds
+	$(BIN)/python -m tests.argocd
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
