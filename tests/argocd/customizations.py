@@ -1,4 +1,4 @@
-"""`manifests/argocd/resource_customizations` in Argo CD's own layout, and the same as a patch for argocd-cm."""
+"""`manifests/argocd/resource_customizations` in Argo CD's own layout, and as a patch for argocd-cm."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ KINDS = sorted(path.parent for path in CUSTOMIZATIONS.glob("*/*/health.lua"))
 _HEADING = """\
 # Health, actions and quiet refreshes for both kinds:
 #   kubectl -n argocd patch configmap argocd-cm --patch-file manifests/argocd/argocd-cm.yaml
-# It adds keys and changes no other. Made from resource_customizations/ by `make generate`; docs/gitops.md explains it.
+# It adds keys and changes no other. Made from resource_customizations/ by `make generate`.
+# docs/gitops.md explains it.
 """
 
 
