@@ -85,11 +85,12 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
 .PHONY: generate
-generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from the chart
+generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from chart and scripts
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md
 	$(BIN)/replay-operator crds crds --pages docs/reference
 	$(BIN)/replay-operator crds helm/replay-operator/definitions
 	$(BIN)/python -m tests.helm
+	$(BIN)/python -m tests.argocd
 
 .PHONY: docs
 docs: .venv-docs/.stamp ## Build the documentation site into site/; fails on a broken link
