@@ -11,6 +11,10 @@ class UnsupportedDatabaseError(CatalogueError):
     """The URL names a database that the catalogue cannot use."""
 
 
+class UnsupportedCacheError(CatalogueError):
+    """The URL names a cache that the catalogue cannot use."""
+
+
 class CatalogueAwayError(CatalogueError):
     """The database does not answer, or cannot write now. What was asked may be asked again later."""
 
