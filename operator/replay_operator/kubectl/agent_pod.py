@@ -1,4 +1,4 @@
-"""Where the install's agent is, and what its pod says of volumes and tokens. Pure but for one list."""
+"""Where the install's agent is, and what its pod says of itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from replay_operator.kubectl.session import Session
 AGENT_LABEL = "app.kubernetes.io/name=replay-agent"
 
 _ARCHIVE = ("REPLAY_AGENT_ARCHIVE", "/archive")
-_TOKENS = ("REPLAY_AGENT_TOKEN_DIRECTORY", "/etc/replay/agent-token")
-_PORT = ("REPLAY_AGENT_PORT", "8480")
+"""The agent's setting, and its default (agent/settings.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +22,9 @@ class AgentPod:
 
     name: str
     node: str
+    container: str
     image: str
-    port: int
     archive_claim: str
-    token_secret: str
     security_context: Json
     pull_secrets: tuple[Json, ...]
     tolerations: tuple[Json, ...]
@@ -45,20 +43,18 @@ def read_agent_pod(pod: Json) -> AgentPod:
     container = next((c for c in spec["containers"] if c["name"] == "agent"), spec["containers"][0])
     variables = {each["name"]: each.get("value", "") for each in container.get("env", [])}
     archive = _volume_at(spec, container, variables.get(*_ARCHIVE))
-    tokens = _volume_at(spec, container, variables.get(*_TOKENS))
     try:
         return AgentPod(
             name=pod["metadata"]["name"],
             node=spec.get("nodeName", ""),
+            container=container["name"],
             image=container["image"],
-            port=int(variables.get(*_PORT)),
             archive_claim=archive["persistentVolumeClaim"]["claimName"],
-            token_secret=tokens["secret"]["secretName"],
             security_context=spec.get("securityContext", {}),
             pull_secrets=tuple(spec.get("imagePullSecrets", ())),
             tolerations=tuple(spec.get("tolerations", ())),
         )
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
         name = pod["metadata"]["name"]
         raise PluginError(f"pod {name} is no agent of this version: it lacks {error}") from error
 

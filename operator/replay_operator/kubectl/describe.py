@@ -173,8 +173,8 @@ def _indented(text: str) -> str:
 def command(name: str) -> None:
     """Describe a buffer: what it records, what its window holds, where it has holes, what captures keep.
 
-    Times are those of this machine's zone. Without the right to read the agent's token the picture is made
-    from the status, which knows no holes.
+    Times are those of this machine's zone. If you may not run a command in the agent's pod, the picture is
+    made from the status, which knows no holes.
     """
     width = min(shutil.get_terminal_size().columns, _WIDEST)
 

@@ -22,9 +22,9 @@ from replay_operator.kubectl.amounts import human_bytes
 from replay_operator.kubectl.capture_table import outcome
 from replay_operator.kubectl.download_pod import ARCHIVE_MOUNT, CONTAINER, reader_pod
 from replay_operator.kubectl.errors import EXIT_NO_CLIP, PluginError
+from replay_operator.kubectl.exec import output_of
 from replay_operator.kubectl.flags import CAPTURE, cluster_flags
 from replay_operator.kubectl.session import Session, in_cluster
-from replay_operator.kubectl.streams import output_of
 from replay_operator.kubectl.telling import remark, tell
 
 POD_PATIENCE_SECONDS = 120.0

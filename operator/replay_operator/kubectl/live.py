@@ -1,13 +1,12 @@
-"""Live figures of the windows, from the agent through a forwarded port.
+"""Live figures of the windows, from the agent.
 
-Its token lies in a Secret: who may not read that gets no live figures, and hears so.
+It is asked inside its own pod, with its own token, which so never leaves it. A forwarded port would end at
+the pod's loopback address, and the agent listens on the pod's own; the API server's proxy takes the header
+with the token away. Who may not run a command there gets no live figures, and hears so.
 """
 
 from __future__ import annotations
 
-import base64
-import http.client
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,17 +15,23 @@ from pydantic import ValidationError
 from replay_operator.api.agent import Coverage
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.cluster.gateway import ClusterError
-from replay_operator.cluster.resources import ResourceType
 from replay_operator.domain.layout import buffer_path
 from replay_operator.kubectl.agent_pod import find_agent
 from replay_operator.kubectl.errors import PluginError, server_sentence
+from replay_operator.kubectl.exec import output_of
 from replay_operator.kubectl.session import Session
-from replay_operator.kubectl.streams import answer_of
 from replay_operator.kubectl.window import Window, window_of
 
-SECRETS = ResourceType("", "v1", "secrets", "Secret")
-
-_COVERAGE = "/v1/coverage"
+ASK = """
+import os, sys, urllib.request
+with open(os.environ["REPLAY_AGENT_TOKEN_DIRECTORY"] + "/token") as file:
+    token = file.read().strip()
+address, port = os.environ["REPLAY_AGENT_BIND_ADDRESS"], os.environ.get("REPLAY_AGENT_PORT", "8480")
+url, headers = f"http://{address}:{port}/v1/coverage", {"Authorization": f"Bearer {token}"}
+with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+    sys.stdout.buffer.write(answer.read())
+"""
+"""What is run in the agent's container; its variables are those of the manifests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +69,9 @@ async def live_windows(session: Session, buffers: Sequence[ReplayBuffer]) -> Liv
 
 async def _coverage(session: Session) -> Coverage:
     agent = await find_agent(session)
-    secret = await session.get(SECRETS, agent.token_secret)
-    token = base64.b64decode(secret.get("data", {}).get("token", "")).decode().strip()
-    request = (
-        f"GET {_COVERAGE} HTTP/1.1\r\nHost: {agent.name}\r\nAuthorization: Bearer {token}\r\n"
-        "Accept: application/json\r\nConnection: close\r\n\r\n"
-    )
-    status, body = read_answer(await answer_of(session, agent.name, agent.port, request.encode()))
-    if status != http.HTTPStatus.OK:
-        raise PluginError(
-            f"the agent answered {status} to {_COVERAGE}: {body[:200].decode(errors='replace')}"
-        )
+    asking = output_of(session, agent.name, agent.container, ["python3", "-c", ASK])
+    answer = b"".join([chunk async for chunk in asking])
     try:
-        return Coverage.model_validate_json(body)
+        return Coverage.model_validate_json(answer)
     except ValidationError as error:
         raise PluginError("the agent's answer is of another version than this plugin") from error
-
-
-def read_answer(answer: bytes) -> tuple[int, bytes]:
-    """Take an HTTP answer apart.
-
-    Args:
-        answer: Everything that came over the connection.
-
-    Returns:
-        Its status and its body.
-
-    Raises:
-        PluginError: It is no HTTP, or not the whole of it.
-    """
-    response = http.client.HTTPResponse(_Received(answer))  # type: ignore[arg-type] # it reads makefile() only
-    try:
-        response.begin()
-        return response.status, response.read()
-    except (http.client.HTTPException, ValueError) as error:
-        raise PluginError(f"the agent's answer broke off ({type(error).__name__}): try again") from error
-
-
-class _Received:
-    """A connection that has said everything."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self._content)

@@ -24,8 +24,8 @@ from replay_operator.kubectl.telling import remark, tell
 def command(room: str | None, output: str | None) -> None:
     """List the buffers. WINDOW is what lies on disk and what was asked for, NEWEST how old its end is.
 
-    Both come from the agent, through a port-forward, if you may read its token; else from the status, which
-    is written at 25, 50, 75 and 100 % only.
+    Both come from the agent, if you may run a command in its pod; else from the status, which is written at
+    25, 50, 75 and 100 % only.
     """
     format_ = format_of(output)
 
