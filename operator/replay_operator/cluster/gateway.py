@@ -31,11 +31,15 @@ _PAGE = 500
 
 
 class ClusterError(Exception):
-    """The Kubernetes API did not do what was asked. `code` is the HTTP status, 0 when none came."""
+    """The Kubernetes API did not do what was asked. `code` is the HTTP status, 0 when none came.
 
-    def __init__(self, code: int, message: str) -> None:
+    `answer` is the Status object that came with it, for those who show its words alone.
+    """
+
+    def __init__(self, code: int, message: str, answer: Json | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.answer = answer or {}
 
 
 class ClusterUnreachable(ClusterError):
@@ -313,9 +317,9 @@ def _answer(method: str, path: str, code: int, text: bytes) -> Json | None:
         return answer
     message = f"{method} {path}: {answer.get('message') or 'no message'} (HTTP {code})"
     if code == 409:  # noqa: PLR2004 - HTTP
-        raise Conflict(code, message)
+        raise Conflict(code, message, answer)
     if code in (401, 403):
-        raise Forbidden(code, message)
+        raise Forbidden(code, message, answer)
     if code == 429 or code >= 500:  # noqa: PLR2004 - HTTP
-        raise ClusterUnreachable(code, message)
-    raise ClusterError(code, message)
+        raise ClusterUnreachable(code, message, answer)
+    raise ClusterError(code, message, answer)

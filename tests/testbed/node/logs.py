@@ -1,4 +1,4 @@
-"""Serves `kubectl logs`: the part of the kubelet's HTTPS API that the API server asks for them.
+"""Serves `kubectl logs`: the part of the kubelet's HTTPS API that the API server asks for them, and its port.
 
 It listens on loopback only and does not authenticate: whoever can connect can read the files anyway.
 """
@@ -7,7 +7,7 @@ import asyncio
 import os
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +72,16 @@ class LogServer:
 
     Attributes:
         port: where it listens on 127.0.0.1, once started.
+
+    Args:
+        find_log: gives a log.
+        directory: for the certificate.
+        others: further parts of the kubelet's API.
     """
 
-    def __init__(self, find_log: FindLog, directory: Path) -> None:
+    def __init__(self, find_log: FindLog, directory: Path, others: Iterable[web.RouteDef] = ()) -> None:
         self.port = 0
+        self._others = tuple(others)
         self._find_log = find_log
         self._directory = directory
         self._runner: web.AppRunner | None = None
@@ -84,6 +90,7 @@ class LogServer:
         """Listens on a free port."""
         application = web.Application()
         application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._answer)
+        application.add_routes(self._others)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=make_certificate(self._directory))

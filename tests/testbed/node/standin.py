@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tests.testbed.node.api import KubernetesApi
+from tests.testbed.node.exec import exec_routes
 from tests.testbed.node.images import Image
 from tests.testbed.node.isolation import detect_isolation
 from tests.testbed.node.kubelet import Kubelet
@@ -127,7 +128,7 @@ class NodeStandIn:
             )
         )
         self._provisioner = Provisioner(self._api, self._work_dir / "volumes")
-        self._logs = LogServer(self._kubelet.find_log, self._work_dir)
+        self._logs = LogServer(self._kubelet.find_log, self._work_dir, exec_routes(self._kubelet.process))
         await self._logs.start()
         await self._provisioner.make_classes()
         await register(self._api, self._logs.port)

@@ -1,0 +1,1 @@
+"""`kubectl replay`: what people do with buffers and captures by hand, as a kubectl plugin."""

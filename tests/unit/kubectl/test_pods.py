@@ -1,0 +1,93 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from replay_operator.api.replaycapture import Clip
+from replay_operator.kubectl.agent_pod import AgentPod, read_agent_pod
+from replay_operator.kubectl.download import clip_file, target_file
+from replay_operator.kubectl.download_pod import LIFE_SECONDS, reader_pod
+from replay_operator.kubectl.errors import PluginError
+from replay_operator.kubectl.live import ASK
+from tests.unit.kubectl.objects import CLIP, capture_json
+
+AGENT_MANIFEST = Path(__file__).parents[3] / "manifests" / "base" / "agent.yaml"
+
+
+def agent_pod() -> dict[str, Any]:
+    """The pod that the Deployment of `manifests/base` makes."""
+    deployment = next(o for o in yaml.safe_load_all(AGENT_MANIFEST.read_text()) if o["kind"] == "Deployment")
+    pod: dict[str, Any] = {
+        "metadata": {"name": "replay-agent-x"},
+        "spec": deployment["spec"]["template"]["spec"],
+    }
+    pod["spec"]["nodeName"] = "node-1"
+    return pod
+
+
+@pytest.fixture
+def agent() -> AgentPod:
+    return read_agent_pod(agent_pod())
+
+
+def test_the_agents_pod_tells_its_claim_its_node_and_its_container(agent: AgentPod) -> None:
+    assert (agent.archive_claim, agent.node, agent.container) == ("replay-archive", "node-1", "agent")
+
+
+def test_other_names_in_an_overlay_are_found_by_their_mounts() -> None:
+    pod = agent_pod()
+    for volume in pod["spec"]["volumes"]:
+        if "persistentVolumeClaim" in volume:
+            volume["persistentVolumeClaim"]["claimName"] = f"mine-{volume['name']}"
+    assert read_agent_pod(pod).archive_claim == "mine-archive"
+
+
+def test_a_pod_that_mounts_no_archive_is_refused() -> None:
+    pod = agent_pod()
+    pod["spec"]["volumes"] = []
+    with pytest.raises(PluginError, match="pod replay-agent-x is no agent of this version"):
+        read_agent_pod(pod)
+
+
+def test_the_reader_may_only_read_the_archive_and_ends_by_itself(agent: AgentPod) -> None:
+    spec = reader_pod(agent, capture_json())["spec"]
+    (container,) = spec["containers"]
+    assert spec["automountServiceAccountToken"] is False
+    assert [m["readOnly"] for m in container["volumeMounts"]] == [True]
+    assert [v["persistentVolumeClaim"] for v in spec["volumes"]] == [
+        {"claimName": "replay-archive", "readOnly": True}
+    ]
+    assert spec["activeDeadlineSeconds"] == LIFE_SECONDS
+    assert "env" not in container
+
+
+def test_the_reader_runs_on_the_agents_node_and_belongs_to_the_capture(agent: AgentPod) -> None:
+    pod = reader_pod(agent, capture_json("goal"))
+    assert "node-1" in str(pod["spec"]["affinity"])
+    assert pod["metadata"]["ownerReferences"][0]["name"] == "goal"
+
+
+def test_two_downloads_have_two_pods(agent: AgentPod) -> None:
+    assert len({reader_pod(agent, capture_json())["metadata"]["name"] for _ in range(9)}) == 9
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../b.mp4", ""])
+def test_a_path_that_leaves_the_archive_is_refused(path: str) -> None:
+    with pytest.raises(PluginError, match="no path on the archive volume"):
+        clip_file(Clip.model_validate({**CLIP, "path": path}))
+
+
+def test_a_clip_goes_under_its_own_name_unless_another_is_given(tmp_path: Path) -> None:
+    path = clip_file(Clip.model_validate(CLIP))
+    assert str(path) == f"/archive/{CLIP['path']}"
+    assert target_file(None, path) == Path("goal-cacacaca.mp4")
+    assert target_file(tmp_path, path) == tmp_path / "goal-cacacaca.mp4"
+    assert target_file(tmp_path / "mine.mp4", path) == tmp_path / "mine.mp4"
+
+
+def test_what_the_agent_is_asked_with_uses_only_what_its_manifest_sets() -> None:
+    variables = {each["name"] for each in agent_pod()["spec"]["containers"][0]["env"]}
+    assert set(re.findall(r'os\.environ\["(\w+)"\]', ASK)) <= variables
+    compile(ASK, "ask", "exec")
