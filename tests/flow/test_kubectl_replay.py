@@ -1,4 +1,4 @@
-"""`kubectl replay` on the whole stack, by a user with the rights that docs/kubectl-replay.md lists, no others."""
+"""`kubectl replay` on the whole stack, by a user with no rights but those in docs/kubectl-replay.md."""
 
 from __future__ import annotations
 
