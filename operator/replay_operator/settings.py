@@ -122,6 +122,11 @@ class OperatorSettings(BaseSettings):
     fleet_health_port: Annotated[int, Field(ge=1, le=65535, description="health_port of the workers.")] = 8080
     max_buffers: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     max_buffers_per_owner: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    max_archive_per_owner: Annotated[
+        Quantity | None, Field(description="What all clips of an owner may take; absent: no limit.")
+    ] = None
+    max_captures_per_owner_minute: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    max_captures_per_owner_hour: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     max_buffers_per_room: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     write_budget_mbps: Annotated[
         int | None, Field(ge=1, description="MB/s that all buffers may write; absent: no limit.")

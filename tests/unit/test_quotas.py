@@ -17,11 +17,9 @@ from replay_operator.domain.quotas import (
     Quota,
     QuotaLimits,
     QuotaRefusal,
-    account_after_restart,
+    account_of,
     admit_capture,
-    read_anew,
     reservation_bytes,
-    settle_capture,
 )
 from replay_operator.domain.token_bucket import Rate, TokenBucket
 from tests.builders import NOW, at
@@ -73,26 +71,6 @@ def test_a_capture_that_asks_twice_is_counted_once() -> None:
     limits = QuotaLimits(archive_bytes=10, captures_per_minute=1)
     account = admitted(OwnerAccount(), limits, "a")
     assert admitted(account, limits, "a") is account
-    done = settle_capture(account, "a", 8)
-    assert admitted(done, limits, "a") is done
-
-
-def test_the_end_of_a_capture_frees_what_it_did_not_need() -> None:
-    limits = QuotaLimits(archive_bytes=25)
-    account = settle_capture(admitted(OwnerAccount(), limits, "a", 20), "a", 12)
-    assert account.used_bytes == 12
-    admitted(account, limits, "b", 13)
-
-
-def test_a_capture_that_fails_frees_everything() -> None:
-    assert settle_capture(admitted(OwnerAccount(), QuotaLimits(), "a"), "a", 0).used_bytes == 0
-
-
-def test_what_the_catalogue_has_taken_in_is_not_counted_twice() -> None:
-    account = settle_capture(settle_capture(OwnerAccount(archived_bytes=100), "a", 8), "b", 5)
-    assert account.used_bytes == 113
-    assert read_anew(account, archived_bytes=108, unwritten={"b"}).used_bytes == 113
-    assert read_anew(account, archived_bytes=113, unwritten=()).used_bytes == 113
 
 
 def test_a_refused_capture_takes_no_token() -> None:
@@ -128,7 +106,7 @@ def test_tokens_are_not_fresh_after_a_restart() -> None:
     account = OwnerAccount()
     for number in range(3):
         account = admitted(account, THREE_A_MINUTE, f"c{number}", when=at(number))
-    rebuilt = account_after_restart(
+    rebuilt = account_of(
         THREE_A_MINUTE, archived_bytes=0, pending=account.reserved, admitted_at=[at(2), at(0), at(1)]
     )
     assert rebuilt == account
@@ -137,7 +115,7 @@ def test_tokens_are_not_fresh_after_a_restart() -> None:
 def test_what_was_made_under_a_wider_limit_takes_all_tokens_and_owes_none() -> None:
     tighter = QuotaLimits(captures_per_minute=0, captures_per_hour=1)
     times = [at(number) for number in range(15)]
-    account = account_after_restart(tighter, archived_bytes=0, pending={}, admitted_at=times)
+    account = account_of(tighter, archived_bytes=0, pending={}, admitted_at=times)
     refusal = refused(account, QuotaLimits(captures_per_hour=1), "a", when=at(20))
     assert (refusal.used, refusal.try_at) == (1, at(14 + 3600))
 
@@ -182,13 +160,14 @@ def test_never_more_than_a_burst_and_what_came_back_since(number: int, milliseco
 def test_clips_that_keep_to_their_reservation_never_overrun_the_quota(
     most: int, history: list[tuple[int, int, str]]
 ) -> None:
-    account, limits = OwnerAccount(), QuotaLimits(archive_bytes=most)
+    limits, archived, pending = QuotaLimits(archive_bytes=most), 0, dict[str, int]()
     for number, size, what in history:
         uid = f"c{number}"
+        account = account_of(limits, archived_bytes=archived, pending=pending, admitted_at=())
         if what == "ask":
             result = admit_capture(account, limits, uid=uid, needed_bytes=size, now=NOW)
-            account = result if isinstance(result, OwnerAccount) else account
-        elif uid in account.reserved:
-            used = min(size, account.reserved[uid]) if what == "done" else 0
-            account = settle_capture(account, uid, used)
-        assert account.used_bytes <= most
+            pending = dict(result.reserved) if isinstance(result, OwnerAccount) else pending
+        elif uid in pending:
+            reserved = pending.pop(uid)
+            archived += min(size, reserved) if what == "done" else 0
+        assert archived + sum(pending.values()) <= most

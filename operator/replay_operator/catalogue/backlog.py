@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from replay_operator.catalogue.writing import Entry
@@ -39,6 +39,11 @@ class Backlog:
         self._waiting.pop(entry.uid, None)
         if last:
             del self._written[entry.uid]
+
+    def unwritten(self) -> Iterator[tuple[Entry, Entry | None]]:
+        """Give what waits, each with what was written of the object last in this life of the process."""
+        for entry in self._waiting.values():
+            yield entry, self._written.get(entry.uid)
 
     def take(self, most: int) -> list[Entry]:
         """Give what has waited longest; it goes on waiting until it is settled.

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Protocol
 
 from replay_operator.catalogue.backlog import Backlog
-from replay_operator.catalogue.entries import SessionEntry, closed, without_resource
+from replay_operator.catalogue.entries import ClipEntry, SessionEntry, closed, without_resource
 from replay_operator.catalogue.errors import CatalogueAwayError, RowsRefusedError
+from replay_operator.catalogue.tables import ClipStatus
 from replay_operator.catalogue.writing import Entry
 
 BATCH = 500
@@ -55,6 +56,12 @@ def pause_seconds(failures: int) -> float:
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
 
 
+def _archived(entry: Entry | None) -> int:
+    if isinstance(entry, ClipEntry) and entry.clip.status is ClipStatus.READY:
+        return entry.clip.quota_bytes
+    return 0
+
+
 class Recorder:
     """Takes what is true of each object at once, and writes it when the database can take it.
 
@@ -84,6 +91,7 @@ class Recorder:
         """Whether the database did the last thing that it was asked."""
         self._backlog = Backlog()
         self._census: _Census | None = None
+        self._has_caught_up = False
         self._news = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -92,6 +100,20 @@ class Recorder:
     def waiting(self) -> int:
         """How many objects have something that is not written yet."""
         return len(self._backlog)
+
+    def unwritten_bytes(self, owner: str) -> int:
+        """Give by how much the catalogue's sum of a person's finished clips will change when it is written.
+
+        Args:
+            owner: The person.
+        """
+        changes = 0
+        for entry, written in self._backlog.unwritten():
+            if isinstance(entry, ClipEntry) and entry.clip.owner == owner:
+                # After a start the row is likely there already, from the process before.
+                before = entry if written is None and not self._has_caught_up else written
+                changes += _archived(entry) - _archived(before)
+        return changes
 
     def keep(self, entry: Entry) -> None:
         """Take what is true of an object now.
@@ -141,6 +163,7 @@ class Recorder:
         while True:
             if not self._backlog and self._census is None:
                 self._settled.set()
+                self._has_caught_up = True
                 self._news.clear()
                 await self._news.wait()
             try:

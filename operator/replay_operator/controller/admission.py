@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.controller.store import ObjectStore
 from replay_operator.domain.admission import Admission, Limits, admit
@@ -15,6 +18,16 @@ class AdmissionBook:
         self._limits = limits
         self._seen = -1
         self._admission = Admission()
+
+    def take_own_numbers(self, own: Mapping[str, int]) -> None:
+        """Let owners have another number of buffers than the install's default.
+
+        Args:
+            own: All such owners with their numbers.
+        """
+        if own != self._limits.own:
+            self._limits = replace(self._limits, own=own)
+            self._seen = -1
 
     @property
     def now(self) -> Admission:

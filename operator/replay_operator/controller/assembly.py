@@ -37,9 +37,12 @@ from replay_operator.controller.part_settings import (
     capacity_settings,
     install_settings,
     job_settings,
+    quota_limits,
 )
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
+from replay_operator.controller.quota_book import QuotaBook
+from replay_operator.controller.reservations import Reservations
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
@@ -238,6 +241,9 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
+    reservations = Reservations(
+        buffers=inbox.buffers, captures=inbox.captures, segment_seconds=settings.segment_duration_seconds
+    )
     feed = None
     if catalogue is not None:
         feed = CatalogueFeed(
@@ -245,9 +251,19 @@ def build_operator(
             namespace=settings.namespace,
             buffers=inbox.buffers,
             captures=inbox.captures,
+            reserved_bytes=reservations.of,
+            take_own_numbers=capacity.admission.take_own_numbers,
             metrics=metrics,
             clock=clock,
         )
+    quotas = QuotaBook(
+        quota_limits(settings),
+        recorded=feed.facts if feed else None,
+        reservations=reservations,
+        captures=inbox.captures,
+        metrics=metrics,
+        clock=clock,
+    )
     install = InstallReconciler(
         settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
@@ -325,6 +341,7 @@ def build_operator(
         flushes=flushes,
         line=line,
         retirement=retirement,
+        quotas=quotas,
         figures=capture_figures,
         is_listed=install.is_listed,
         clock=clock,

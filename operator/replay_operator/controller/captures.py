@@ -11,7 +11,7 @@ from typing import Any
 from replay_operator.api.capture_job import CaptureRequest
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
-from replay_operator.api.replaycapture import Output, ReplayCapture
+from replay_operator.api.replaycapture import Output, ReplayCapture, ResolvedRange
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.cluster.jobs import (
     ARCHIVE_MOUNT,
@@ -29,6 +29,7 @@ from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.flushes import FlushBook
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.policy import PolicyPublisher
+from replay_operator.controller.quota_book import QuotaBook
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_end import clip_path_of
@@ -40,6 +41,7 @@ from replay_operator.domain.captures import (
 )
 from replay_operator.domain.layout import buffer_path
 from replay_operator.domain.observation import CoverageView
+from replay_operator.domain.quotas import QuotaRefusal
 from replay_operator.domain.status_contract import FINAL, RECORDING, BufferState
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class CaptureReconciler:
         flushes: FlushBook,
         line: CaptureLine,
         retirement: CaptureRetirement,
+        quotas: QuotaBook,
         figures: CaptureFigures,
         is_listed: Callable[[], bool],
         clock: Callable[[], datetime],
@@ -105,6 +108,7 @@ class CaptureReconciler:
         self._flushes = flushes
         self._line = line
         self._retirement = retirement
+        self._quotas = quotas
         self._figures = figures
         self._is_listed = is_listed
         self._clock = clock
@@ -183,9 +187,18 @@ class CaptureReconciler:
             result=view.result or self._jobs.told_clip(capture.metadata.uid),
             job_message=view.message,
             job_lead=self._settings.job_lead,
+            admit=await self._admission(capture, buffer),
             rounds_before=lambda: self._line.take_place(capture.metadata.uid),
             notify=self._settings.notifies,
         )
+
+    async def _admission(
+        self, capture: ReplayCapture, buffer: ReplayBuffer | None
+    ) -> Callable[[ResolvedRange], QuotaRefusal | None]:
+        if capture.status.range is not None or buffer is None or buffer.spec.owner is None:
+            return lambda _: None
+        await self._quotas.look_up(buffer.spec.owner)
+        return lambda wanted: self._quotas.admit(capture, buffer, wanted)
 
     async def _job(self, capture: ReplayCapture) -> dict[str, Any] | None:
         if capture.status.job is None:

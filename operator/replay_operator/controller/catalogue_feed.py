@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.clips import Clips
 from replay_operator.catalogue.database import Database
-from replay_operator.catalogue.entries import clip_entry, session_entry
+from replay_operator.catalogue.entries import ClipEntry, clip_entry, session_entry
 from replay_operator.catalogue.errors import CatalogueAwayError
 from replay_operator.catalogue.migrate import bring_up_to_date
+from replay_operator.catalogue.owners import Owners
 from replay_operator.catalogue.recorder import Recorder, pause_seconds
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.writing import EntryWriter
+from replay_operator.controller.quota_book import RecordedFacts, follow_own_numbers
 from replay_operator.controller.store import Follower, ObjectStore
 from replay_operator.metrics import OperatorMetrics
 
@@ -31,6 +33,8 @@ class CatalogueFeed:
         namespace: Of the install: rows of others are left alone.
         buffers: All buffers.
         captures: All captures.
+        reserved_bytes: Gives what the quota of its owner holds free for a capture.
+        take_own_numbers: Told who may have another number of buffers than the default.
         metrics: Where figures are shown.
         clock: Gives the time.
         pause: Seconds to leave a database alone after so many failures in a row.
@@ -43,6 +47,8 @@ class CatalogueFeed:
         namespace: str,
         buffers: ObjectStore[ReplayBuffer],
         captures: ObjectStore[ReplayCapture],
+        reserved_bytes: Callable[[ReplayCapture], int],
+        take_own_numbers: Callable[[Mapping[str, int]], None],
         metrics: OperatorMetrics,
         clock: Callable[[], datetime],
         pause: Callable[[int], float] = pause_seconds,
@@ -51,6 +57,8 @@ class CatalogueFeed:
         self._namespace = namespace
         self._buffers = buffers
         self._captures = captures
+        self._reserved_bytes = reserved_bytes
+        self._take_own_numbers = take_own_numbers
         self._clock = clock
         self._pause = pause
         self.recorder = Recorder(
@@ -59,6 +67,7 @@ class CatalogueFeed:
             pause=pause,
             on_refused=metrics.catalogue_refused_rows.inc,
         )
+        self.facts = RecordedFacts(Owners(database), self.recorder.unwritten_bytes)
         metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up))
         metrics.catalogue_waiting.set_function(lambda: self.recorder.waiting)
         buffers.follow(
@@ -69,8 +78,8 @@ class CatalogueFeed:
         )
         captures.follow(
             Follower(
-                known=lambda capture: self.recorder.keep(clip_entry(capture)),
-                gone=lambda capture: self.recorder.gone(clip_entry(capture), clock()),
+                known=lambda capture: self.recorder.keep(self._clip(capture)),
+                gone=lambda capture: self.recorder.gone(self._clip(capture), clock()),
             )
         )
 
@@ -80,7 +89,7 @@ class CatalogueFeed:
         Rows that are open in it and belong to nothing are closed.
         """
         entries = [session_entry(buffer) for buffer in self._buffers]
-        clips = [clip_entry(capture) for capture in self._captures]
+        clips = [self._clip(capture) for capture in self._captures]
         self.recorder.resync(self._namespace, [*entries, *clips], self._clock())
 
     async def run(self) -> None:
@@ -90,7 +99,12 @@ class CatalogueFeed:
             SchemaRefusedError: A newer version has been at the catalogue.
         """
         await self._prepare()
-        await self.recorder.run()
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self.recorder.run())
+            loops.create_task(follow_own_numbers(self.facts.owners, self._take_own_numbers))
+
+    def _clip(self, capture: ReplayCapture) -> ClipEntry:
+        return clip_entry(capture, reserved_bytes=self._reserved_bytes(capture))
 
     async def _prepare(self) -> None:
         failures = 0

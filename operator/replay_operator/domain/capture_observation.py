@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from replay_operator.api.capture_job import CaptureResult
 from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ResolvedRange
 from replay_operator.domain.observation import CoverageView
+from replay_operator.domain.quotas import QuotaRefusal
 
 
 class JobOutcome(StrEnum):
@@ -28,7 +30,8 @@ class CaptureObservation:
     `buffer_recording` says whether more segments can still come. `job_lead` is how long before the last
     instant is due the Job is made. `rounds_before` asks for one of the places for Jobs: 0 means that it is
     taken, else so many rounds of Jobs come first. `job_message` is what Kubernetes says of a Job that failed
-    without a result. `notify` tells whether somebody wants to be told the outcome.
+    without a result. `admit` asks whether the owner's quota has room for a clip of a range, and
+    reserves it; it gives the refusal, or None. `notify` tells whether somebody wants to be told the outcome.
     """
 
     buffer: ReplayBuffer | None
@@ -41,4 +44,5 @@ class CaptureObservation:
     job_message: str = ""
     job_lead: timedelta = timedelta(0)
     rounds_before: Callable[[], int] = lambda: 0
+    admit: Callable[[ResolvedRange], QuotaRefusal | None] = lambda _: None
     notify: bool = False

@@ -45,6 +45,7 @@ class Refusal(StrEnum):
     BUFFER_NOT_FOUND = "BufferNotFound"
     END_TOO_FAR = "EndTooFar"
     JOB_FAILED = "JobFailed"
+    QUOTA_EXCEEDED = "QuotaExceeded"
 
 
 _CUTTING = "The Job waits for the last instant where it is not on disk yet, and cuts the clip."
@@ -132,26 +133,30 @@ def _resolve(capture: ReplayCapture, seen: CaptureObservation, now: datetime) ->
             capture, CaptureState.WAITING_FOR_BUFFER, f"ReplayBuffer {name!r} does not exist (yet).", now
         )
         return replace(waiting, recheck=patience_ends)
-    meta = seen.buffer.metadata
-    status = capture.status.model_copy(
-        update={
-            "source": CaptureSource(
-                buffer_uid=meta.uid,
-                path=buffer_path(meta.namespace, meta.uid),
-                owner=seen.buffer.spec.owner,
-                room=seen.buffer.spec.room,
-            ),
-            "range": wanted,
-            "expected_ready_time": expected_ready(capture, wanted, seen, now),
-        }
+    meta, owner = seen.buffer.metadata, seen.buffer.spec.owner
+    source = CaptureSource(
+        buffer_uid=meta.uid,
+        path=buffer_path(meta.namespace, meta.uid),
+        owner=owner,
+        room=seen.buffer.spec.room,
     )
+    known = _with(capture, source=source)
+    refusal = seen.admit(wanted)
+    if refusal is not None:
+        # It says whose it is, for the catalogue, and has no range: nothing is held for it.
+        return _fail(known, seen, Refusal.QUOTA_EXCEEDED, refusal.message(owner or ""), now)
+    known = _with(known, range=wanted, expected_ready_time=expected_ready(capture, wanted, seen, now))
     said = _say(
-        capture.model_copy(update={"status": status}),
+        known,
         CaptureState.WAITING_FOR_PIN,
         "The range is resolved; the agent is told to hold it.",
         now,
     )
     return replace(said, recheck=now)
+
+
+def _with(capture: ReplayCapture, **status: object) -> ReplayCapture:
+    return capture.model_copy(update={"status": capture.status.model_copy(update=status)})
 
 
 def _start(capture: ReplayCapture, seen: CaptureObservation, now: datetime) -> CaptureDecision:

@@ -1,12 +1,11 @@
 """What one owner may have: bytes of archive, buffers, captures a minute and an hour. Pure.
 
-An account is what is known of an owner: what the catalogue said last, and what has happened since. A database
-that is away makes the first part old, and nothing else.
+An account is worked out anew from what is there, each time that somebody asks: no counter could drift.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -97,23 +96,21 @@ class OwnerAccount:
     """What is known of one owner.
 
     Attributes:
-        archived_bytes: Bytes of finished clips, as the catalogue had them when it was read.
+        archived_bytes: Bytes of finished clips.
         reserved: Bytes held free for captures that are being made, by uid.
-        settled: Bytes of clips that were finished since the catalogue was read, by uid.
         minute: Captures of the last minute.
         hour: Captures of the last hour.
     """
 
     archived_bytes: int = 0
     reserved: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
-    settled: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     minute: TokenBucket = _FULL
     hour: TokenBucket = _FULL
 
     @property
     def used_bytes(self) -> int:
         """What counts against the quota of archive."""
-        return self.archived_bytes + sum(self.reserved.values()) + sum(self.settled.values())
+        return self.archived_bytes + sum(self.reserved.values())
 
 
 def reservation_bytes(encoding: Encoding, wanted: ResolvedRange, segment_seconds: int) -> int:
@@ -142,7 +139,7 @@ def admit_capture(
         needed_bytes: From `reservation_bytes`.
         now: The time.
     """
-    if uid in account.reserved or uid in account.settled:
+    if uid in account.reserved:
         return account
     most = limits.archive_bytes
     if most is not None and account.used_bytes + needed_bytes > most:
@@ -163,38 +160,14 @@ def admit_capture(
     return replace(_counted(account, limits, now), reserved={**account.reserved, uid: needed_bytes})
 
 
-def settle_capture(account: OwnerAccount, uid: str, clip_bytes: int) -> OwnerAccount:
-    """Put the bytes of a finished clip in the place of what was reserved for it.
-
-    Args:
-        account: Of its owner.
-        uid: Of the capture.
-        clip_bytes: Of all files of the clip; 0: there will be none, or it was deleted.
-    """
-    settled = {**account.settled, uid: clip_bytes}
-    return replace(account, reserved=_without(account.reserved, uid), settled=settled)
-
-
-def read_anew(account: OwnerAccount, archived_bytes: int, unwritten: Collection[str]) -> OwnerAccount:
-    """Take in what the catalogue says now.
-
-    Args:
-        account: As it was.
-        archived_bytes: Of the owner's finished clips, read after `unwritten` was noted.
-        unwritten: Uids of captures whose rows were not up to date: they are counted beside it still.
-    """
-    settled = {uid: count for uid, count in account.settled.items() if uid in unwritten}
-    return replace(account, archived_bytes=archived_bytes, settled=settled)
-
-
-def account_after_restart(
+def account_of(
     limits: QuotaLimits, *, archived_bytes: int, pending: Mapping[str, int], admitted_at: Iterable[datetime]
 ) -> OwnerAccount:
-    """Rebuild an account from what is there: a restart gives nobody fresh tokens, and costs no write.
+    """Work out an account from what is there: a restart gives nobody fresh tokens, and costs no write.
 
     Args:
         limits: Of the owner.
-        archived_bytes: From the catalogue.
+        archived_bytes: Of the owner's finished clips.
         pending: `reservation_bytes` of the captures that are being made, by uid.
         admitted_at: Creation times of the owner's captures that were admitted.
     """
@@ -225,7 +198,3 @@ def _over_rate(quota: Quota, bucket: TokenBucket, rate: Rate | None, now: dateti
     if next_at is not None and next_at <= now:
         return None
     return QuotaRefusal(quota, bucket.used(rate, now), rate.number, next_at)
-
-
-def _without(amounts: Mapping[str, int], uid: str) -> dict[str, int]:
-    return {name: amount for name, amount in amounts.items() if name != uid}
