@@ -1,6 +1,6 @@
 """A process that writes clips to a catalogue until it is killed, and says what was committed.
 
-Run as `python -m tests.catalogue.killed_writer <file>`.
+Run as `python -m tests.catalogue.killed_writer <url>`.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from tests.catalogue.entries import clip
 CLIPS_IN_A_BATCH = 20
 
 
-async def write(path: str) -> None:
-    database = open_database(SecretStr(f"sqlite:///{path}"))
+async def write(url: str) -> None:
+    database = open_database(SecretStr(url))
     await bring_up_to_date(database)
     for batch in itertools.count():
         await EntryWriter(database).write([clip(f"{batch}-{n}") for n in range(CLIPS_IN_A_BATCH)])

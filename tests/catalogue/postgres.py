@@ -16,17 +16,38 @@ USER = "catalogue"
 
 
 class Postgres:
-    """A server that runs.
+    """A server that can be stopped, and started again where it was.
 
     Args:
         programs: Folder of Postgres's programs.
-        port: Where it listens.
+        folder: Where its files are.
+        account: Who it runs as; None: as this process.
     """
 
-    def __init__(self, programs: Path, port: int) -> None:
+    def __init__(self, programs: Path, folder: Path, account: str | None) -> None:
         self._programs = programs
-        self._port = port
+        self._folder = folder
+        self._account = account
+        self._port = _free_port()
         self._numbers = itertools.count()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        # A kill of the server keeps what the system has: only a power cut would need fsync.
+        options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -F"
+        self._control("-l", f"{self._folder}/log", "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop it as a crash would: connections break, and what was not committed is lost."""
+        self._control("-m", "immediate", "stop")
+
+    def make(self) -> None:
+        """Make its files."""
+        arguments = ["initdb", "-D", f"{self._folder}/data", "--no-sync", "-A", "trust", "-U", USER]
+        _run(self._programs, arguments, self._account)
+
+    def _control(self, *arguments: str) -> None:
+        _run(self._programs, ["pg_ctl", "-D", f"{self._folder}/data", "-w", *arguments], self._account)
 
     def new_database(self) -> str:
         """Make an empty database and give its URL."""
@@ -58,17 +79,13 @@ def running(found: Path) -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="replay-postgres-") as folder:
         if account is not None:
             shutil.chown(folder, account)
-        data, port = f"{folder}/data", _free_port()
-        options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
-        for arguments in (
-            ["initdb", "-D", data, "--no-sync", "-A", "trust", "-U", USER],
-            ["pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start"],
-        ):
-            _run(found, arguments, account)
+        server = Postgres(found, Path(folder), account)
+        server.make()
+        server.start()
         try:
-            yield Postgres(found, port)
+            yield server
         finally:
-            _run(found, ["pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], account)
+            server.stop()
 
 
 def _run(found: Path, arguments: list[str], account: str | None) -> None:

@@ -123,30 +123,40 @@ class SmallInstall:
         await until("an operator that waits", lambda: "we stand by" in operator.said())
         return operator
 
-    async def recording_buffer(self) -> str:
-        """Let alice publish, make a buffer for her, and give the id of the egress that records it."""
+    async def recording_buffer(self, name: str = "alice", **spec: object) -> str:
+        """Let alice publish, make a buffer for her, and give the id of the egress that records it.
+
+        Args:
+            name: Of the buffer.
+            spec: What is to be different.
+        """
         self.livekit.rooms.join("standup", "alice", ["SCREEN_SHARE", "MICROPHONE"])
         participant = {"identity": "alice", "video": "ScreenShare", "audio": "Microphone"}
         body = {
             "apiVersion": "replaybuffer.dev/v1alpha1",
             "kind": "ReplayBuffer",
-            "metadata": {"name": "alice", "namespace": self.namespace},
+            "metadata": {"name": name, "namespace": self.namespace},
             "spec": {
                 "room": "standup",
                 "source": {"participant": participant},
                 "windowSeconds": 60,
                 "segmentSeconds": SEGMENT_SECONDS,
                 "encoding": SMALL,
-            },
+            }
+            | spec,
         }
         self.plane.kubectl("apply", "-f", "-", input=json.dumps(body))
-        await until("a buffer that records", self.is_recording)
-        status = (await self.read("rb", "alice"))["status"]
+        await until("a buffer that records", lambda: self.is_recording(name))
+        status = (await self.read("rb", name))["status"]
         return str(status["egress"]["id"])
 
-    async def is_recording(self) -> bool:
-        """Say whether the buffer's status says so."""
-        conditions = (await self.read("rb", "alice")).get("status", {}).get("conditions", [])
+    async def is_recording(self, name: str = "alice") -> bool:
+        """Say whether the buffer's status says so.
+
+        Args:
+            name: Of the buffer.
+        """
+        conditions = (await self.read("rb", name)).get("status", {}).get("conditions", [])
         return any(c["type"] == "Recording" and c["status"] == "True" for c in conditions)
 
     async def lease_holder(self) -> str:
