@@ -114,6 +114,9 @@ class OperatorSettings(BaseSettings):
         SecretStr | None,
         Field(description="sqlite:////path/to/file or postgresql://...; absent or empty: no catalogue."),
     ] = None
+    quota_cache_url: Annotated[
+        SecretStr | None, Field(description="redis:// or rediss://; absent: in the operator's memory.")
+    ] = None
 
     fleet_selector: Annotated[
         str,

@@ -11,7 +11,7 @@ from typing import Any
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
-from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.connection import Catalogue
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS, PODS
 from replay_operator.controller.assembly import build_operator
@@ -58,7 +58,7 @@ class Rig:
         *,
         settings: OperatorSettings = SETTINGS,
         send_news: Callable[[News], Awaitable[None]] | None = None,
-        catalogue: Database | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
         self.outside = outside
         self._settings, self._send_news, self._catalogue = settings, send_news, catalogue

@@ -14,9 +14,11 @@ from pydantic import SecretStr
 from replay_operator.api.capture_job import CaptureResult
 from replay_operator.api.replaycapture import ResolvedRange
 from replay_operator.catalogue.clips import Clips
-from replay_operator.catalogue.database import Database, open_database
+from replay_operator.catalogue.connection import Catalogue, open_catalogue
+from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.owners import Owners
+from replay_operator.catalogue.quota_cache import ForgettingWriter
 from replay_operator.catalogue.writing import EntryWriter
 from replay_operator.cluster.resources import CAPTURES, PODS
 from replay_operator.controller.admission import AdmissionBook
@@ -67,11 +69,16 @@ def said(rig: Rig, uid: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(SecretStr(f"sqlite:///{tmp_path}/catalogue.db"))
-    await bring_up_to_date(database)
-    yield database
-    await database.close()
+async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
+    catalogue = open_catalogue(SecretStr(f"sqlite:///{tmp_path}/catalogue.db"), None)
+    await bring_up_to_date(catalogue.database)
+    yield catalogue
+    await catalogue.close()
+
+
+@pytest.fixture
+def database(catalogue: Catalogue) -> Database:
+    return catalogue.database
 
 
 async def test_a_capture_over_the_rate_is_refused_for_good_and_told_when_to_try_again() -> None:
@@ -91,9 +98,9 @@ async def test_a_capture_over_the_rate_is_refused_for_good_and_told_when_to_try_
     assert (await outcome(rig, asks(rig, "d", second=43)))[0] == "WaitingForPin"
 
 
-async def test_the_same_moment_is_no_way_around_the_archive_quota(database: Database) -> None:
+async def test_the_same_moment_is_no_way_around_the_archive_quota(catalogue: Catalogue) -> None:
     limits = settings(max_archive_per_owner=str(NEEDED * 3))
-    rig = await recording(Rig(Outside(), settings=limits, catalogue=database))
+    rig = await recording(Rig(Outside(), settings=limits, catalogue=catalogue))
     uids = [asks(rig, f"c{number}") for number in range(8)]
     await asyncio.gather(*(rig.operator.captures.reconcile(uid) for uid in uids))
     reasons = [said(rig, uid)[0] for uid in uids]
@@ -111,8 +118,10 @@ async def test_a_status_that_could_not_be_written_keeps_its_reservation() -> Non
     assert (await outcome(rig, first))[0] == "WaitingForPin"
 
 
-async def test_a_finished_clip_counts_with_its_real_bytes_and_frees_the_rest(database: Database) -> None:
-    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(NEEDED + 12_000)), catalogue=database)
+async def test_a_finished_clip_counts_with_its_real_bytes_and_frees_the_rest(
+    catalogue: Catalogue, database: Database
+) -> None:
+    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(NEEDED + 12_000)), catalogue=catalogue)
     async with recording_rows(rig):
         await recording(rig)
         first = asks(rig, "first")
@@ -125,28 +134,31 @@ async def test_a_finished_clip_counts_with_its_real_bytes_and_frees_the_rest(dat
         assert (use.archived_bytes, use.reserved_bytes) == (clip_bytes(rig, first), NEEDED)
 
 
-async def test_clips_whose_captures_are_gone_still_count(database: Database) -> None:
+async def test_clips_whose_captures_are_gone_still_count(catalogue: Catalogue, database: Database) -> None:
     await EntryWriter(database).write([clip("old", quota_bytes=NEEDED)])
-    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(2 * NEEDED - 1)), catalogue=database)
+    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(2 * NEEDED - 1)), catalogue=catalogue)
     await recording(rig)
     reason, message = await outcome(rig, asks(rig, "a"))
     assert (reason, f"{NEEDED} of {2 * NEEDED - 1} bytes" in message) == ("QuotaExceeded", True)
-    await EntryWriter(database).write([clip("old", quota_bytes=NEEDED - 1)])
+    smaller = ForgettingWriter(EntryWriter(database), catalogue.cache)
+    await smaller.write([clip("old", quota_bytes=NEEDED - 1)])
     assert (await outcome(rig, asks(rig, "b")))[0] == "WaitingForPin"
 
 
-async def test_an_owner_may_have_limits_of_its_own(database: Database) -> None:
+async def test_an_owner_may_have_limits_of_its_own(catalogue: Catalogue, database: Database) -> None:
     await Owners(database).set_own_limits(OWNER, QuotaLimits(captures_per_hour=1), NOW)
-    rig = await recording(Rig(Outside(), catalogue=database))
+    rig = await recording(Rig(Outside(), catalogue=catalogue))
     assert [(await outcome(rig, asks(rig, name)))[0] for name in ("a", "b")] == [
         "WaitingForPin",
         "QuotaExceeded",
     ]
 
 
-async def test_an_owner_may_have_a_number_of_buffers_of_its_own(database: Database) -> None:
+async def test_an_owner_may_have_a_number_of_buffers_of_its_own(
+    catalogue: Catalogue, database: Database
+) -> None:
     await Owners(database).set_own_limits(OWNER, QuotaLimits(buffers=0), NOW)
-    rig = Rig(Outside(), catalogue=database)
+    rig = Rig(Outside(), catalogue=catalogue)
     rig.user_creates_buffer(owner=OWNER)
     book, told = AdmissionBook(rig.buffers, Limits()), asyncio.Event()
 
@@ -162,10 +174,10 @@ async def test_an_owner_may_have_a_number_of_buffers_of_its_own(database: Databa
 
 
 async def test_while_the_catalogue_is_away_what_was_known_last_holds(
-    database: Database, tmp_path: Path
+    catalogue: Catalogue, database: Database, tmp_path: Path
 ) -> None:
     await EntryWriter(database).write([clip("old", quota_bytes=NEEDED)])
-    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(2 * NEEDED)), catalogue=database)
+    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(2 * NEEDED)), catalogue=catalogue)
     await recording(rig)
     first = asks(rig, "first")
     assert (await outcome(rig, first))[0] == "WaitingForPin"
@@ -174,10 +186,10 @@ async def test_while_the_catalogue_is_away_what_was_known_last_holds(
 
 
 async def test_a_catalogue_that_was_never_there_admits_what_the_resources_allow(
-    database: Database, tmp_path: Path
+    catalogue: Catalogue, database: Database, tmp_path: Path
 ) -> None:
     await pull_out(database, tmp_path)
-    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(NEEDED + 1)), catalogue=database)
+    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(NEEDED + 1)), catalogue=catalogue)
     await recording(rig)
     first = asks(rig, "first")
     assert (await outcome(rig, first))[0] == "WaitingForPin"
@@ -185,8 +197,10 @@ async def test_a_catalogue_that_was_never_there_admits_what_the_resources_allow(
     assert (await outcome(rig, asks(rig, "second")))[0] == "QuotaExceeded", "the first clip counts"
 
 
-async def test_a_refused_capture_is_in_the_catalogue_under_its_owner(database: Database) -> None:
-    rig = Rig(Outside(), settings=settings(max_captures_per_owner_hour=0), catalogue=database)
+async def test_a_refused_capture_is_in_the_catalogue_under_its_owner(
+    catalogue: Catalogue, database: Database
+) -> None:
+    rig = Rig(Outside(), settings=settings(max_captures_per_owner_hour=0), catalogue=catalogue)
     async with recording_rows(rig):
         await recording(rig)
         await outcome(rig, asks(rig, "a"))

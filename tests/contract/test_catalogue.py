@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from replay_operator.catalogue.clips import Clips, ListedClip
-from replay_operator.catalogue.database import Database, open_database
+from replay_operator.catalogue.connection import Catalogue, open_catalogue
+from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.errors import SchemaRefusedError
 from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.sessions import Sessions
@@ -26,15 +27,20 @@ SAVE = {"last": {"seconds": 10, "until": rfc3339(at(13))}}
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
     """In a file of a folder that is not there yet: it is away."""
-    database = open_database(SecretStr(f"sqlite:///{tmp_path}/volume/catalogue.db"))
-    yield database
-    await database.close()
+    catalogue = open_catalogue(SecretStr(f"sqlite:///{tmp_path}/volume/catalogue.db"), None)
+    yield catalogue
+    await catalogue.close()
 
 
 @pytest.fixture
-def volume(database: Database, tmp_path: Path) -> Path:
+def database(catalogue: Catalogue) -> Database:
+    return catalogue.database
+
+
+@pytest.fixture
+def volume(catalogue: Catalogue, tmp_path: Path) -> Path:
     """The folder, there: the database can be used."""
     folder = tmp_path / "volume"
     folder.mkdir()
@@ -42,8 +48,8 @@ def volume(database: Database, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rig(database: Database) -> Rig:
-    return Rig(Outside(), catalogue=database)
+def rig(catalogue: Catalogue) -> Rig:
+    return Rig(Outside(), catalogue=catalogue)
 
 
 def feed_of(rig: Rig) -> CatalogueFeed:

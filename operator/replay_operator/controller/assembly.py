@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from replay_operator.api.agent import Coverage
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
-from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.connection import Catalogue
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
@@ -135,7 +135,7 @@ def build_operator(
     epoch: int,
     may_act: Callable[[], bool],
     send_news: Callable[[News], Awaitable[None]] | None = None,
-    catalogue: Database | None = None,
+    catalogue: Catalogue | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Operator:
     """Put the parts together.

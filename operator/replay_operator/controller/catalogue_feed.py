@@ -10,11 +10,12 @@ from datetime import datetime
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.clips import Clips
-from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.connection import Catalogue
 from replay_operator.catalogue.entries import ClipEntry, clip_entry, session_entry
 from replay_operator.catalogue.errors import CatalogueAwayError
 from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.owners import Owners
+from replay_operator.catalogue.quota_cache import CachedOwners, ForgettingCloser, ForgettingWriter
 from replay_operator.catalogue.recorder import Recorder, pause_seconds
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.writing import EntryWriter
@@ -29,7 +30,7 @@ class CatalogueFeed:
     """Follows both stores, and brings the catalogue's rows to what they say.
 
     Args:
-        database: The catalogue.
+        catalogue: Where.
         namespace: Of the install: rows of others are left alone.
         buffers: All buffers.
         captures: All captures.
@@ -42,7 +43,7 @@ class CatalogueFeed:
 
     def __init__(
         self,
-        database: Database,
+        catalogue: Catalogue,
         *,
         namespace: str,
         buffers: ObjectStore[ReplayBuffer],
@@ -53,6 +54,7 @@ class CatalogueFeed:
         clock: Callable[[], datetime],
         pause: Callable[[int], float] = pause_seconds,
     ) -> None:
+        database, cache = catalogue.database, catalogue.cache
         self._database = database
         self._namespace = namespace
         self._buffers = buffers
@@ -62,12 +64,12 @@ class CatalogueFeed:
         self._clock = clock
         self._pause = pause
         self.recorder = Recorder(
-            EntryWriter(database),
-            [Sessions(database), Clips(database)],
+            ForgettingWriter(EntryWriter(database), cache),
+            [Sessions(database), ForgettingCloser(Clips(database), cache)],
             pause=pause,
             on_refused=metrics.catalogue_refused_rows.inc,
         )
-        self.facts = RecordedFacts(Owners(database), self.recorder.unwritten_bytes)
+        self.facts = RecordedFacts(CachedOwners(Owners(database), cache), self.recorder.unwritten_bytes)
         metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up))
         metrics.catalogue_waiting.set_function(lambda: self.recorder.waiting)
         buffers.follow(

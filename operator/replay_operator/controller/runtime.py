@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from replay_operator.catalogue.database import Database, open_database
+from replay_operator.catalogue.connection import Catalogue, open_catalogue
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
@@ -46,7 +46,7 @@ class _Connections:
     agent: AgentClient
     probe: WorkerProbe
     sender: WebhookSender | None
-    catalogue: Database | None
+    catalogue: Catalogue | None
 
 
 async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> None:
@@ -56,6 +56,7 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
         NotInstalled: The resource definitions are missing.
         LeadershipLost: The Lease could not be renewed in time; the pod starts again and waits its turn.
         UnsupportedDatabaseError: The catalogue's URL names no database that can be used.
+        UnsupportedCacheError: The quota cache's URL names no Redis.
         SchemaRefusedError: A newer version has been at the catalogue.
     """
     process = ProcessHealth()
@@ -119,11 +120,11 @@ async def _connections(
         )
 
 
-def _catalogue(settings: OperatorSettings) -> Database | None:
+def _catalogue(settings: OperatorSettings) -> Catalogue | None:
     """Give the way to the catalogue, or None for an install without one. Nothing is opened yet."""
     if settings.catalogue_url is None or not settings.catalogue_url.get_secret_value():
         return None
-    return open_database(settings.catalogue_url)
+    return open_catalogue(settings.catalogue_url, settings.quota_cache_url)
 
 
 def _sender(settings: OperatorSettings, session: aiohttp.ClientSession) -> WebhookSender | None:
