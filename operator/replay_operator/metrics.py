@@ -235,6 +235,11 @@ class OperatorMetrics:
             "replay_catalogue_refused_rows_total",
             "Rows that the database did not take, each try. The log names the object.",
         )
+        self.retired_clips = declare.counter(
+            "replay_catalogue_retired_clips_total",
+            "Clips that retention has deleted: Expired, OverQuota.",
+            ["reason"],
+        )
         self.quota_refusals = declare.counter(
             "replay_catalogue_quota_refusals_total",
             "Captures that a quota of their owner refused: ArchiveBytes, CapturesPerMinute, CapturesPerHour.",

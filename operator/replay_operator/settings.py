@@ -114,6 +114,18 @@ class OperatorSettings(BaseSettings):
         SecretStr | None,
         Field(description="sqlite:////path/to/file or postgresql://...; absent or empty: no catalogue."),
     ] = None
+    clip_keep_days: Annotated[
+        int | None,
+        Field(ge=1, description="Clips whose ReplayCapture is gone are deleted after it; absent: never."),
+    ] = None
+    clip_keep_quota_percent: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100,
+            description="Of these, an owner's oldest go when all take more of its quota; absent: none.",
+        ),
+    ] = None
     quota_cache_url: Annotated[
         SecretStr | None, Field(description="redis:// or rediss://; absent: in the operator's memory.")
     ] = None

@@ -53,6 +53,7 @@ def clip(
     *,
     owner: str | None = "user-42",
     created_at: datetime = NOW,
+    finished_at: datetime = NOW,
     status: ClipStatus = ClipStatus.READY,
     quota_bytes: int = 1000,
     kinds: tuple[FileKind, ...] = (FileKind.VIDEO, FileKind.THUMBNAIL),
@@ -77,7 +78,7 @@ def clip(
         milliseconds=60_000,
         quota_bytes=quota_bytes,
         created_at=created_at,
-        finished_at=NOW,
+        finished_at=finished_at,
     )
     files = tuple(
         FileRecord(clip_uid=uid, kind=kind, path=f"{uid}/{kind}", bytes=quota_bytes, sha256=None)

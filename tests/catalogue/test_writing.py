@@ -1,5 +1,7 @@
 """Rows follow the entries: written when they differ, all of a batch or none."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import select, text
 
@@ -54,3 +56,24 @@ async def test_while_another_process_writes_the_database_is_away(sqlite: Databas
             await other.exec_driver_sql("PRAGMA busy_timeout=1")  # the pool gives this one out again
         with pytest.raises(CatalogueAwayError, match="locked"):
             await EntryWriter(sqlite).write([session("a")])
+
+
+async def test_no_thread_outlives_the_close_though_a_statement_was_cancelled(sqlite: Database) -> None:
+    begun = asyncio.Event()
+
+    async def count() -> None:
+        async with sqlite.reading() as connection:
+            begun.set()
+            await connection.exec_driver_sql(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
+                "SELECT sum(i) FROM n"
+            )
+
+    counting = asyncio.create_task(count())
+    await begun.wait()
+    await asyncio.sleep(0)  # the statement goes to SQLite's thread
+    counting.cancel()
+    await asyncio.wait([counting])
+    await sqlite.close()
+    assert sqlite.threads
+    assert not [thread for thread in sqlite.threads if thread.is_alive()]

@@ -260,3 +260,9 @@ async def pull_out(database: Database, folder: Path) -> None:
     await database.close()
     await asyncio.to_thread((folder / "catalogue.db").unlink)
     await asyncio.to_thread((folder / "catalogue.db").mkdir)
+
+
+async def clips_of(database: Database) -> dict[str, tuple[str, str]]:
+    """Status and reason of each of the owner's clips, by uid."""
+    page = await Clips(database).of_owner(OWNER, limit=50)
+    return {row.uid: (row.status.value, row.reason) for row in page.clips}

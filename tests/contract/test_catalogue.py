@@ -53,8 +53,8 @@ def rig(catalogue: Catalogue) -> Rig:
 
 
 def feed_of(rig: Rig) -> CatalogueFeed:
-    assert rig.operator.catalogue is not None
-    return rig.operator.catalogue
+    assert rig.operator.catalogue.feed is not None
+    return rig.operator.catalogue.feed
 
 
 @asynccontextmanager
@@ -181,5 +181,5 @@ async def test_a_schema_of_a_newer_version_ends_the_operator_with_what_to_do(
         await feed_of(rig).run()
 
 
-async def test_an_operator_without_a_catalogue_has_nothing_to_run() -> None:
-    assert Rig(Outside()).operator.catalogue is None
+async def test_an_operator_without_a_catalogue_records_nothing() -> None:
+    assert Rig(Outside()).operator.catalogue.feed is None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any, cast
 
+import aiosqlite
 from pydantic import SecretStr
 from sqlalchemy import URL, Connection, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -35,6 +38,8 @@ class Database:
     """Transactions on one database. Nothing is opened before the first."""
 
     engine: AsyncEngine
+    threads: set[Thread] = field(default_factory=set)
+    """In which SQLite works: the driver has one for each connection."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -63,6 +68,9 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        # One whose statement was cancelled answers still, and must not find the event loop gone.
+        for thread in self.threads:
+            await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncIterator[AsyncConnection]:
@@ -114,14 +122,20 @@ def _open_sqlite(url: URL) -> Database:
         raise UnsupportedDatabaseError(
             "the catalogue's SQLite file needs an absolute path, with four slashes: sqlite:////data/catalogue.db"
         )
-    engine = create_async_engine(
-        url.set(drivername="sqlite+aiosqlite"),
-        hide_parameters=True,
-        connect_args={"timeout": PATIENCE_SECONDS},
+    database = Database(
+        create_async_engine(
+            url.set(drivername="sqlite+aiosqlite"),
+            hide_parameters=True,
+            connect_args={"timeout": PATIENCE_SECONDS},
+        )
     )
+    engine = database.engine
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        database.threads.difference_update([thread for thread in database.threads if not thread.is_alive()])
+        driver = cast("aiosqlite.Connection", entry.driver_connection)
+        database.threads.add(driver._thread)  # noqa: SLF001 - aiosqlite tells it nowhere else
         # By itself the driver begins no transaction for a change of the schema: half a migration could stay.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -133,7 +147,7 @@ def _open_sqlite(url: URL) -> Database:
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options()[_BEGIN])
 
-    return Database(engine)
+    return database
 
 
 def _open_postgres(url: URL) -> Database:

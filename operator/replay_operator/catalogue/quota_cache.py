@@ -123,6 +123,14 @@ class CachedOwners:
         """
         return await self.cache.remembered(_BUFFERS, _NUMBERS, self.owners.own_numbers_of_buffers)
 
+    async def forget(self, owner: str) -> None:
+        """Read a person's use anew next time: its clips were changed past the writers.
+
+        Args:
+            owner: The person.
+        """
+        await self.cache.forget([_subject(owner)])
+
     async def _reading(self, owner: str) -> _Reading:
         async def read() -> _Reading:
             return _Reading(await self.owners.archive_use(owner), await self.owners.own_limits(owner))

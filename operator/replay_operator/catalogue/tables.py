@@ -141,6 +141,7 @@ class ReplayClip(ClipRecord, table=True, frozen=True):
     __tablename__ = "replay_clip"
     __table_args__ = (
         Index("ix_replay_clip_owner_created_at", "owner", "created_at", "uid"),
+        Index("ix_replay_clip_status_finished_at", "status", "finished_at", "uid"),
         Index("ix_replay_clip_status_deletion_policy", "status", "deletion_policy"),
     )
 

@@ -20,7 +20,7 @@ from replay_operator.controller.capture_figures import CaptureFigures
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
-from replay_operator.controller.catalogue_feed import CatalogueFeed
+from replay_operator.controller.catalogue_parts import CatalogueParts, build_catalogue_parts
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.coverage_figures import CoverageFigures
 from replay_operator.controller.egresses import EgressBook
@@ -37,12 +37,9 @@ from replay_operator.controller.part_settings import (
     capacity_settings,
     install_settings,
     job_settings,
-    quota_limits,
 )
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
-from replay_operator.controller.quota_book import QuotaBook
-from replay_operator.controller.reservations import Reservations
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
@@ -85,7 +82,7 @@ class Operator:
     fleet: FleetWatch
     rooms: RoomLookup
     notifier: Notifier | None
-    catalogue: CatalogueFeed | None
+    catalogue: CatalogueParts
     metrics: OperatorMetrics
     may_act: Callable[[], bool]
 
@@ -241,27 +238,16 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
-    reservations = Reservations(
-        buffers=inbox.buffers, captures=inbox.captures, segment_seconds=settings.segment_duration_seconds
-    )
-    feed = None
-    if catalogue is not None:
-        feed = CatalogueFeed(
-            catalogue,
-            namespace=settings.namespace,
-            buffers=inbox.buffers,
-            captures=inbox.captures,
-            reserved_bytes=reservations.of,
-            take_own_numbers=capacity.admission.take_own_numbers,
-            metrics=metrics,
-            clock=clock,
-        )
-    quotas = QuotaBook(
-        quota_limits(settings),
-        recorded=feed.facts if feed else None,
-        reservations=reservations,
+    recorded = build_catalogue_parts(
+        settings,
+        catalogue,
+        buffers=inbox.buffers,
         captures=inbox.captures,
+        admission=capacity.admission,
+        agent=agent,
         metrics=metrics,
+        is_listed=lambda: install.is_listed(),  # noqa: PLW0108 - it is made below
+        may_act=may_act,
         clock=clock,
     )
     install = InstallReconciler(
@@ -277,7 +263,7 @@ def build_operator(
         poller=poller,
         metrics=metrics,
         clock=clock,
-        on_listed=feed.resync if feed else lambda: None,
+        on_listed=recorded.resync,
     )
     policy = PolicyPublisher(agent, build=install.policy, clock=clock, on_pinned=queue_captures)
     rooms = RoomLookup(livekit, clock)
@@ -341,7 +327,7 @@ def build_operator(
         flushes=flushes,
         line=line,
         retirement=retirement,
-        quotas=quotas,
+        quotas=recorded.quotas,
         figures=capture_figures,
         is_listed=install.is_listed,
         clock=clock,
@@ -362,7 +348,7 @@ def build_operator(
         fleet=fleet,
         rooms=rooms,
         notifier=notifier,
-        catalogue=feed,
+        catalogue=recorded,
         metrics=metrics,
         may_act=may_act,
     )

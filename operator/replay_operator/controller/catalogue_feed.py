@@ -69,7 +69,8 @@ class CatalogueFeed:
             pause=pause,
             on_refused=metrics.catalogue_refused_rows.inc,
         )
-        self.facts = RecordedFacts(CachedOwners(Owners(database), cache), self.recorder.unwritten_bytes)
+        self.owners = CachedOwners(Owners(database), cache)
+        self.facts = RecordedFacts(self.owners, self.recorder.unwritten_bytes)
         metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up))
         metrics.catalogue_waiting.set_function(lambda: self.recorder.waiting)
         buffers.follow(

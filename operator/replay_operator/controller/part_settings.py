@@ -11,6 +11,7 @@ from replay_operator.controller.fleet import FleetSettings
 from replay_operator.controller.install import InstallSettings
 from replay_operator.domain.admission import MEGABYTE, Limits
 from replay_operator.domain.claims import ClaimPlan
+from replay_operator.domain.clip_retention import ClipRetentionLimits
 from replay_operator.domain.quantity import parse_quantity
 from replay_operator.domain.quotas import QuotaLimits
 from replay_operator.settings import OperatorSettings
@@ -84,6 +85,14 @@ def quota_limits(settings: OperatorSettings) -> QuotaLimits:
         buffers=settings.max_buffers_per_owner,
         captures_per_minute=settings.max_captures_per_owner_minute,
         captures_per_hour=settings.max_captures_per_owner_hour,
+    )
+
+
+def clip_retention_limits(settings: OperatorSettings) -> ClipRetentionLimits:
+    """Pick what is kept of the clips whose ReplayCapture is gone."""
+    days = settings.clip_keep_days
+    return ClipRetentionLimits(
+        age=None if days is None else timedelta(days=days), quota_percent=settings.clip_keep_quota_percent
     )
 
 

@@ -192,7 +192,7 @@ async def _operate(
             operator.install.run(),
             operator.fleet.run(),
             *([operator.notifier.run()] if operator.notifier is not None else []),
-            *([operator.catalogue.run()] if operator.catalogue is not None else []),
+            operator.catalogue.run(),
             run_watches(settings, operator.inbox, signals),
         )
 

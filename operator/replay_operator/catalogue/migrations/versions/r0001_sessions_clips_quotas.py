@@ -75,6 +75,7 @@ def _clips() -> None:
         sa.Column("finished_at", UtcInstant()),
     )
     op.create_index("ix_replay_clip_owner_created_at", "replay_clip", ["owner", "created_at", "uid"])
+    op.create_index("ix_replay_clip_status_finished_at", "replay_clip", ["status", "finished_at", "uid"])
     op.create_index("ix_replay_clip_status_deletion_policy", "replay_clip", ["status", "deletion_policy"])
     op.create_table(
         "clip_file",
