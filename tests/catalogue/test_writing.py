@@ -1,11 +1,12 @@
 """Rows follow the entries: written when they differ, all of a batch or none."""
 
-import asyncio
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select, text
 
-from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.database import Database, open_database
 from replay_operator.catalogue.errors import CatalogueAwayError, RowsRefusedError
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.tables import BufferSession, FileRecord, SessionStatus
@@ -58,22 +59,10 @@ async def test_while_another_process_writes_the_database_is_away(sqlite: Databas
             await EntryWriter(sqlite).write([session("a")])
 
 
-async def test_no_thread_outlives_the_close_though_a_statement_was_cancelled(sqlite: Database) -> None:
-    begun = asyncio.Event()
-
-    async def count() -> None:
-        async with sqlite.reading() as connection:
-            begun.set()
-            await connection.exec_driver_sql(
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) "
-                "SELECT sum(i) FROM n"
-            )
-
-    counting = asyncio.create_task(count())
-    await begun.wait()
-    await asyncio.sleep(0)  # the statement goes to SQLite's thread
-    counting.cancel()
-    await asyncio.wait([counting])
-    await sqlite.close()
-    assert sqlite.threads
-    assert not [thread for thread in sqlite.threads if thread.is_alive()]
+async def test_no_thread_outlives_the_close_though_the_file_could_not_be_opened(tmp_path: Path) -> None:
+    database = open_database(SecretStr(f"sqlite:///{tmp_path}/nowhere/catalogue.db"))
+    with pytest.raises(CatalogueAwayError):
+        await EntryWriter(database).write([session("a")])
+    await database.close()
+    assert database.threads
+    assert not [thread for thread in database.threads if thread.is_alive()]

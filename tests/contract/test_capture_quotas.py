@@ -173,16 +173,35 @@ async def test_an_owner_may_have_a_number_of_buffers_of_its_own(
     assert "the owner's own quota" in (book.refusal(BUFFER_UID) or "")
 
 
-async def test_while_the_catalogue_is_away_what_was_known_last_holds(
+async def test_while_the_catalogue_is_away_what_was_known_last_holds_with_what_happened_since(
     catalogue: Catalogue, database: Database, tmp_path: Path
 ) -> None:
     await EntryWriter(database).write([clip("old", quota_bytes=NEEDED)])
-    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(2 * NEEDED)), catalogue=catalogue)
-    await recording(rig)
-    first = asks(rig, "first")
-    assert (await outcome(rig, first))[0] == "WaitingForPin"
+    limits = settings(max_archive_per_owner=str(2 * NEEDED + CLIP.bytes - 1))
+    rig = Rig(Outside(), settings=limits, catalogue=catalogue)
+    async with recording_rows(rig):
+        await recording(rig)
+        first = asks(rig, "first")
+        assert (await outcome(rig, first))[0] == "WaitingForPin"
+        await written(rig)
     await pull_out(database, tmp_path)
-    assert (await outcome(rig, asks(rig, "second")))[0] == "QuotaExceeded"
+    assert (await outcome(rig, asks(rig, "second")))[0] == "QuotaExceeded", "the old clip, and the first"
+    await finish(rig, first)
+    reason, message = await outcome(rig, asks(rig, "third"))
+    assert (reason, f"{NEEDED + CLIP.bytes} of " in message) == ("QuotaExceeded", True)
+
+
+async def test_nobody_waits_again_and_again_for_a_catalogue_that_does_not_answer(
+    catalogue: Catalogue, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pull_out(database, tmp_path)
+    rig = await recording(Rig(Outside(), catalogue=catalogue))
+    for name in ("a", "b", "c"):
+        await outcome(rig, asks(rig, name))
+    assert caplog.text.count("does not answer") == 1
+    rig.clock.go_on(11)
+    await outcome(rig, asks(rig, "d"))
+    assert caplog.text.count("does not answer") == 2
 
 
 async def test_a_catalogue_that_was_never_there_admits_what_the_resources_allow(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Thread
-from typing import Any, cast
+from typing import Any
 
 import aiosqlite
 from pydantic import SecretStr
@@ -68,7 +68,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
-        # One whose statement was cancelled answers still, and must not find the event loop gone.
+        # One that was refused or cancelled says so a moment later, and must not find the event loop gone.
         for thread in self.threads:
             await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
 
@@ -122,20 +122,22 @@ def _open_sqlite(url: URL) -> Database:
         raise UnsupportedDatabaseError(
             "the catalogue's SQLite file needs an absolute path, with four slashes: sqlite:////data/catalogue.db"
         )
-    database = Database(
-        create_async_engine(
-            url.set(drivername="sqlite+aiosqlite"),
-            hide_parameters=True,
-            connect_args={"timeout": PATIENCE_SECONDS},
-        )
+    path, threads = url.database, set[Thread]()
+
+    async def connect() -> aiosqlite.Connection:
+        connection = aiosqlite.connect(path, timeout=PATIENCE_SECONDS)
+        thread = connection._thread  # noqa: SLF001 - aiosqlite tells it nowhere else
+        thread.daemon = True  # as SQLAlchemy has it: it must not hold up the process's end
+        threads.difference_update([ended for ended in threads if ended.ident and not ended.is_alive()])
+        threads.add(thread)
+        return await connection
+
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"), hide_parameters=True, async_creator=connect
     )
-    engine = database.engine
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        database.threads.difference_update([thread for thread in database.threads if not thread.is_alive()])
-        driver = cast("aiosqlite.Connection", entry.driver_connection)
-        database.threads.add(driver._thread)  # noqa: SLF001 - aiosqlite tells it nowhere else
+    def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         # By itself the driver begins no transaction for a change of the schema: half a migration could stay.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -147,7 +149,7 @@ def _open_sqlite(url: URL) -> Database:
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options()[_BEGIN])
 
-    return database
+    return Database(engine, threads)
 
 
 def _open_postgres(url: URL) -> Database:
