@@ -64,6 +64,10 @@ kills: setup ## Kill N capture workers (default 50) at random moments: make kill
 bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)
 	$(BIN)/python -m benchmarks.scale --buffers $(or $(BUFFERS),100,1000,5000)
 
+.PHONY: bench-scale-catalogue
+bench-scale-catalogue: setup bed ## What a catalogue costs the operator, there or away (BUFFERS=300)
+	$(BIN)/python -m benchmarks.scale.catalogue --buffers $(or $(BUFFERS),300)
+
 .PHONY: bench-agent
 bench-agent: setup ## What following segments costs the agent (BUFFERS=1000)
 	$(BIN)/python -m benchmarks.agent --buffers $(or $(BUFFERS),1000)

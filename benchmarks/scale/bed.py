@@ -105,6 +105,7 @@ class Bed:
             "POD_NAME": f"replay-operator-{self._operators}",
             "REPLAY_PORT": str(self._metrics_port),
             "REPLAY_BUFFER_ROOT": str(self._volume),
+            "REPLAY_CATALOGUE_URL": f"sqlite:///{self._directory}/catalogue.db",
             "REPLAY_AGENT_URL": f"http://127.0.0.1:{self._agent_port}",
             "REPLAY_AGENT_TOKEN_DIRECTORY": str(self._directory / "token"),
             "REPLAY_SEGMENT_DURATION_SECONDS": str(self._plan.segment_seconds),

@@ -143,7 +143,7 @@ async def test_of_two_captures_at_once_one_is_refused_with_a_condition_and_one_e
     await bring_up_to_date(sqlite)
     await Owners(sqlite).set_own_limits(OWNER, QuotaLimits(captures_per_minute=1), NOW)
     install.start_agent()
-    await install.leading_operator(REPLAY_CATALOGUE_URL=sqlite_url(tmp_path))
+    operator = await install.leading_operator(REPLAY_CATALOGUE_URL=sqlite_url(tmp_path))
     await install.recording_buffer("alice", owner=OWNER)
     await asyncio.gather(*(asyncio.to_thread(capture, install, name) for name in ("one", "two")))
 
@@ -167,6 +167,9 @@ async def test_of_two_captures_at_once_one_is_refused_with_a_condition_and_one_e
     assert [(event["type"], event.get("count", 1)) for event in events] == [("Warning", 1)]
     (row,) = [clip for clip in (await Clips(sqlite).of_owner(OWNER, limit=5)).clips if clip.name == loser]
     assert (row.status, row.reason) == ("Failed", "QuotaExceeded")
+    operator.process.terminate()
+    assert await operator.exit_code() == 0
+    assert "Traceback" not in operator.said(), operator.said()
 
 
 async def test_a_newer_schema_ends_the_start_with_what_to_do(

@@ -17,12 +17,14 @@ from replay_operator.catalogue.clips import Clips
 from replay_operator.catalogue.connection import Catalogue, open_catalogue
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.migrate import bring_up_to_date
-from replay_operator.catalogue.owners import Owners
+from replay_operator.catalogue.owners import ArchiveUse, Owners
 from replay_operator.catalogue.quota_cache import ForgettingWriter
 from replay_operator.catalogue.writing import EntryWriter
 from replay_operator.cluster.resources import CAPTURES, PODS
+from replay_operator.controller import quota_book
 from replay_operator.controller.admission import AdmissionBook
-from replay_operator.controller.quota_book import follow_own_numbers
+from replay_operator.controller.quota_book import QuotaBook, RecordedFacts, follow_own_numbers
+from replay_operator.controller.reservations import Reservations
 from replay_operator.domain.admission import Limits
 from replay_operator.domain.quotas import QuotaLimits, reservation_bytes
 from tests.builders import BUFFER_UID, NOW, at, buffer, capture_body, rfc3339
@@ -202,6 +204,33 @@ async def test_nobody_waits_again_and_again_for_a_catalogue_that_does_not_answer
     rig.clock.go_on(11)
     await outcome(rig, asks(rig, "d"))
     assert caplog.text.count("does not answer") == 2
+
+
+class Speechless:
+    """A catalogue that takes questions and never answers."""
+
+    async def archive_use(self, owner: str) -> ArchiveUse:
+        return await asyncio.Future()
+
+    async def own_limits(self, owner: str) -> QuotaLimits:
+        return await asyncio.Future()
+
+    async def own_numbers_of_buffers(self) -> Mapping[str, int]:
+        return await asyncio.Future()
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota_book, "PATIENCE_SECONDS", 0.01)
+    rig = Rig(Outside())
+    book = QuotaBook(
+        QuotaLimits(),
+        recorded=RecordedFacts(Speechless(), lambda _: 0),
+        reservations=Reservations(buffers=rig.buffers, captures=rig.captures, segment_seconds=6),
+        captures=rig.captures,
+        metrics=rig.metrics,
+        clock=rig.clock,
+    )
+    await asyncio.wait_for(book.look_up(OWNER), 20)
 
 
 async def test_a_catalogue_that_was_never_there_admits_what_the_resources_allow(
