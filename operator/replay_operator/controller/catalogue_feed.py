@@ -38,7 +38,6 @@ class CatalogueFeed:
         take_own_numbers: Told who may have another number of buffers than the default.
         metrics: Where figures are shown.
         clock: Gives the time.
-        pause: Seconds to leave a database alone after so many failures in a row.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class CatalogueFeed:
         take_own_numbers: Callable[[Mapping[str, int]], None],
         metrics: OperatorMetrics,
         clock: Callable[[], datetime],
-        pause: Callable[[int], float] = pause_seconds,
     ) -> None:
         database, cache = catalogue.database, catalogue.cache
         self._database = database
@@ -62,11 +60,9 @@ class CatalogueFeed:
         self._reserved_bytes = reserved_bytes
         self._take_own_numbers = take_own_numbers
         self._clock = clock
-        self._pause = pause
         self.recorder = Recorder(
             ForgettingWriter(EntryWriter(database), cache),
             [Sessions(database), ForgettingCloser(Clips(database), cache)],
-            pause=pause,
             on_refused=metrics.catalogue_refused_rows.inc,
         )
         self.owners = CachedOwners(Owners(database), cache)
@@ -118,7 +114,7 @@ class CatalogueFeed:
                 failures += 1
                 if failures == 1:
                     log.warning("%s; what it misses is kept, and recording goes on without it", error)
-                await asyncio.sleep(self._pause(failures))
+                await asyncio.sleep(pause_seconds(failures))
             else:
                 log.info("the catalogue is there, its schema needed: %s", step)
                 return

@@ -70,12 +70,13 @@ class Reservations:
         uid, source, wanted = capture.metadata.uid, capture.status.source, capture.status.range
         if is_finished(capture) or source is None or wanted is None:
             return 0
-        if uid not in self._held:
-            buffer = self._buffers.get(source.buffer_uid)
-            if buffer is None:
-                return 0
-            self._held[uid] = self.needed(buffer, wanted)
-        return self._held[uid]
+        buffer = self._buffers.get(source.buffer_uid)
+        if uid not in self._held and buffer is not None:
+            needed = self.needed(buffer, wanted)
+            if self._captures.get(uid) is None:
+                return needed  # it is gone: nothing would ever forget it
+            self._held[uid] = needed
+        return self._held.get(uid, 0)
 
     def pending(self, owner: str) -> Mapping[str, int]:
         """Give what is held free for a person's captures, by uid.
