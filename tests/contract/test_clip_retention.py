@@ -12,6 +12,7 @@ from replay_operator.catalogue.kept_clips import PAGE, finished_before, oldest_o
 from replay_operator.catalogue.owners import ArchiveUse, Owners
 from replay_operator.catalogue.writing import EntryWriter
 from replay_operator.cluster.resources import CAPTURES
+from replay_operator.controller.agent_client import AgentUnavailable
 from replay_operator.domain.clip_retention import KeptClip, beyond_quota
 from tests.builders import CAPTURE_UID, NAMESPACE, NOW, capture_body
 from tests.catalogue.entries import clip
@@ -121,6 +122,21 @@ async def test_over_its_quota_an_owners_oldest_clips_go_until_it_is_below(
     await rig.look()
     assert await swept(rig) == ["old-clip-04", "old-clip-03"]
     assert (await Owners(database).archive_use(OWNER)).archived_bytes == 2000
+
+
+async def test_an_owner_is_looked_at_again_when_the_agent_was_away(
+    catalogue: Catalogue, database: Database
+) -> None:
+    await aged(database, 1, 2)
+    limits = settings(clip_keep_quota_percent=50, max_archive_per_owner="3000")
+    rig = Rig(Outside(), settings=limits, catalogue=catalogue)
+    rig.captures.put(rig.cluster.add(CAPTURES, finished_capture()))
+    await rig.look()
+    rig.agent.away = True
+    with pytest.raises(AgentUnavailable):
+        await swept(rig)
+    rig.agent.away = False
+    assert await swept(rig) == ["old-clip-02"]
 
 
 async def test_without_a_quota_there_is_nothing_to_be_over(catalogue: Catalogue, database: Database) -> None:

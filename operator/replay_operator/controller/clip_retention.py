@@ -104,9 +104,12 @@ class ClipRetention:
                 if self._may_go(clip):
                     await self._delete(clip, Why.EXPIRED)
         while self._limits.quota_percent is not None and self._changed:
-            owner = next(iter(self._changed))
-            await self._trim(owner, self._limits.quota_percent)
-            self._changed.discard(owner)
+            owner = self._changed.pop()
+            try:
+                await self._trim(owner, self._limits.quota_percent)
+            except (CatalogueError, AgentUnavailable):
+                self._changed.add(owner)
+                raise
 
     async def _trim(self, owner: str, percent: int) -> None:
         limits = (await self._owners.own_limits(owner)).or_else(self._defaults)
