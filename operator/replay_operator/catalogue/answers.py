@@ -95,6 +95,13 @@ class QuotaAnswer(ApiModel):
     captures_per_hour: Annotated[UseAnswer, Field(description="Used: in the last hour.")]
 
 
+class QuotaListAnswer(ApiModel):
+    """Quotas of several owners, by name."""
+
+    quotas: tuple[QuotaAnswer, ...]
+    next: NextCursor = None
+
+
 def clip_list(page: ClipPage) -> ClipListAnswer:
     """Give a page of clips as it is told.
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Select, select, tuple_
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from replay_operator.catalogue.errors import BadCursorError
@@ -46,7 +47,7 @@ class Chosen:
 
 def newest_first(
     table: type[ReplayClip | BufferSession],
-    columns: Sequence[ColumnElement[object]],
+    columns: Sequence[Mapped[Any]],
     chosen: Chosen,
     limit: int,
     after: Place | None,

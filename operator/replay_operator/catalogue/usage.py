@@ -64,7 +64,7 @@ def captures_since(owner: str, now: datetime, period: timedelta) -> Select[int]:
     )
 
 
-def owners_with_clips(after: str, limit: int) -> Select[str]:
+def owners_with_clips(after: str, limit: int) -> Select[str | None]:
     """Ask for the names of owners of clips, in order."""
     owner = col(ReplayClip.owner)
     return select(owner).where(owner > after).distinct().order_by(owner).limit(limit)
@@ -115,4 +115,4 @@ class Usage:
                 *(await connection.execute(owners_with_clips(after, limit))).scalars(),
                 *(await connection.execute(owners_with_limits(after, limit))).scalars(),
             }
-        return tuple(sorted(names)[:limit])
+        return tuple(sorted(name for name in names if name is not None)[:limit])
