@@ -24,8 +24,8 @@ from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.usage import Usage
 from replay_operator.cli.catalogue.arguments import Change, Question, limits_of, parse
 from replay_operator.cli.catalogue.output import as_json, as_table
-from replay_operator.cli.catalogue.settings import CatalogueSettings
 from replay_operator.domain.quotas import QuotaLimits
+from replay_operator.settings import CatalogueSettings
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
