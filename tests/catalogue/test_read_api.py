@@ -1,6 +1,7 @@
 """The read API: what a back end is told of a person's clips, sessions and quota, over real HTTP."""
 
 import asyncio
+import json
 import logging
 import re
 import socket
@@ -300,6 +301,45 @@ async def test_the_example_of_the_page_lists_every_clip(
     told, _ = await process.communicate()
     assert process.returncode == 0
     assert [line.split()[1] for line in told.decode().splitlines()] == [f"c{n:03}/Video" for n in range(201)]
+
+
+async def test_the_operators_process_serves_it_while_it_waits_to_lead(
+    sqlite: Database, sqlite_url: str, tokens: Path, tmp_path: Path
+) -> None:
+    await EntryWriter(sqlite).write([clip("c")])
+    port = free_port()
+    nowhere = {"clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}]}
+    user = {"users": [{"name": "a", "user": {"token": "x"}}], "current-context": "a"}
+    context = {"contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **nowhere, **user, **context}))
+    environment = {
+        "POD_NAMESPACE": "team",
+        "LIVEKIT_URL": "http://127.0.0.1:1",
+        "LIVEKIT_API_KEY": "key",
+        "LIVEKIT_API_SECRET": "secret",
+        "REPLAY_CAPTURE_IMAGE": "image",
+        "REPLAY_KUBECONFIG": str(kubeconfig),
+        "REPLAY_PORT": "0",
+        "REPLAY_CATALOGUE_URL": sqlite_url,
+        "REPLAY_CATALOGUE_API_PORT": str(port),
+        "REPLAY_CATALOGUE_API_TOKEN_DIRECTORY": str(tokens),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "replay_operator", "run", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            while b"the read API of the catalogue listens" not in (line := await process.stderr.readline()):
+                assert line, "it ended"
+        async with aiohttp.ClientSession() as session_:
+            told = await Api(session_, port, tokens).get("/v1/clips?owner=user-42")
+        assert [found["uid"] for found in told["clips"]] == ["c"]
+    finally:
+        process.terminate()
+        await process.communicate()
+    assert process.returncode == 0
 
 
 async def test_answers_are_kept_by_nobody(sqlite_api: Api) -> None:
