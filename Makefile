@@ -88,6 +88,10 @@ bench-moment: setup bed ## From the click to the clip, part by part (CAPTURES=20
 bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,10,15)
 	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
 
+.PHONY: bench-catalogue
+bench-catalogue: setup ## What the catalogue answers in how much time (ROWS=1000000)
+	$(BIN)/python -m benchmarks.catalogue --rows $(or $(ROWS),1000000)
+
 .PHONY: generate
 generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from chart and scripts
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replay_operator.domain.notification import signing_key
 from replay_operator.domain.quantity import parse_quantity
+from replay_operator.domain.quotas import QuotaLimits
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
 
@@ -32,7 +33,38 @@ class LiveKitSettings(BaseSettings):
     api_secret: SecretStr
 
 
-class OperatorSettings(BaseSettings):
+class CatalogueSettings(BaseSettings):
+    """Where the catalogue is, and what every owner may have: for the operator and for the command line."""
+
+    model_config = SettingsConfigDict(env_prefix="REPLAY_", frozen=True, hide_input_in_errors=True)
+
+    catalogue_url: Annotated[
+        SecretStr | None,
+        Field(description="sqlite:////path/to/file or postgresql://...; absent or empty: no catalogue."),
+    ] = None
+    quota_cache_url: Annotated[
+        SecretStr | None,
+        Field(description="redis://host:6379/0, shared by several processes; absent: in memory."),
+    ] = None
+    max_buffers_per_owner: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    max_archive_per_owner: Annotated[
+        Quantity | None, Field(description="What all clips of an owner may take; absent: no limit.")
+    ] = None
+    max_captures_per_owner_minute: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+    max_captures_per_owner_hour: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
+
+    def quota_limits(self) -> QuotaLimits:
+        """Give what every owner may have who has no limits of its own."""
+        archive = self.max_archive_per_owner
+        return QuotaLimits(
+            archive_bytes=None if archive is None else parse_quantity(archive),
+            buffers=self.max_buffers_per_owner,
+            captures_per_minute=self.max_captures_per_owner_minute,
+            captures_per_hour=self.max_captures_per_owner_hour,
+        )
+
+
+class OperatorSettings(CatalogueSettings):
     """Everything that an install decides. ReadWriteOncePod is refused: several pods share the volumes."""
 
     model_config = SettingsConfigDict(env_prefix="REPLAY_", frozen=True, hide_input_in_errors=True)
@@ -110,10 +142,10 @@ class OperatorSettings(BaseSettings):
     ] = None
     notify_secret: Annotated[SecretStr | None, Field(description="Signs what is sent there.")] = None
 
-    catalogue_url: Annotated[
-        SecretStr | None,
-        Field(description="sqlite:////path/to/file or postgresql://...; absent or empty: no catalogue."),
+    catalogue_api_port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Serve the catalogue's read API here; absent: do not.")
     ] = None
+    catalogue_api_token_directory: Path = Path("/etc/replay/catalogue-api-token")
     clip_keep_days: Annotated[
         int | None,
         Field(ge=1, description="Clips whose ReplayCapture is gone are deleted after it; absent: never."),
@@ -126,9 +158,6 @@ class OperatorSettings(BaseSettings):
             description="Of these, an owner's oldest go when all take more of its quota; absent: none.",
         ),
     ] = None
-    quota_cache_url: Annotated[
-        SecretStr | None, Field(description="redis:// or rediss://; absent: in the operator's memory.")
-    ] = None
 
     fleet_selector: Annotated[
         str,
@@ -136,12 +165,6 @@ class OperatorSettings(BaseSettings):
     ] = "app.kubernetes.io/name=livekit-egress"
     fleet_health_port: Annotated[int, Field(ge=1, le=65535, description="health_port of the workers.")] = 8080
     max_buffers: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
-    max_buffers_per_owner: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
-    max_archive_per_owner: Annotated[
-        Quantity | None, Field(description="What all clips of an owner may take; absent: no limit.")
-    ] = None
-    max_captures_per_owner_minute: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
-    max_captures_per_owner_hour: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     max_buffers_per_room: Annotated[int | None, Field(ge=0, description="Absent: no limit.")] = None
     write_budget_mbps: Annotated[
         int | None, Field(ge=1, description="MB/s that all buffers may write; absent: no limit.")

@@ -55,7 +55,7 @@ class RedisServer:
             try:
                 with self.client() as client:
                     client.ping()
-            except redis.ConnectionError:
+            except (redis.ConnectionError, redis.TimeoutError):
                 if time.monotonic() > deadline or self._children.ended():
                     raise
                 time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What reaches the database: the statements of a block of code, and how SQLite would carry one out."""
+"""What reaches the database: the statements of a block of code, and how the engine would carry one out."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def recorded(database: Database) -> Iterator[list[str]]:
         yield statements
     finally:
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def plan(connection: AsyncConnection, query: Select[*tuple[object, ...]]) -> list[str]:
+    """The steps that the engine says it would take, each with its index."""
+    if connection.dialect.name == "sqlite":
+        return await sqlite_plan(connection, query)
+    compiled = query.compile(connection.sync_connection, compile_kwargs={"literal_binds": True})
+    rows = await connection.exec_driver_sql(f"EXPLAIN {compiled}")
+    return [row[0].strip() for row in rows]
 
 
 async def sqlite_plan(connection: AsyncConnection, query: Select[*tuple[object, ...]]) -> list[str]:

@@ -7,11 +7,11 @@ from replay_operator.api.replaycapture import DeletionPolicy
 from replay_operator.catalogue.clips import (
     Clips,
     ListedFile,
-    Place,
-    page_of_owner,
+    page_of_clips,
     tied_to_resources,
 )
 from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.listing import Chosen, Place
 from replay_operator.catalogue.owners import ArchiveUse, Owners
 from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind
 from replay_operator.catalogue.writing import EntryWriter
@@ -83,7 +83,7 @@ async def test_a_clip_that_comes_while_somebody_turns_pages_moves_nothing(databa
 @pytest.mark.parametrize("after", [None, Place(NOW, "c5")])
 async def test_a_page_is_read_from_the_index_in_order(sqlite: Database, after: Place | None) -> None:
     async with sqlite.reading() as connection:
-        plan = await sqlite_plan(connection, page_of_owner("user-42", 50, after))
+        plan = await sqlite_plan(connection, page_of_clips(Chosen(owner="user-42"), 50, after))
     search = next(step for step in plan if "replay_clip" in step)
     bound = "" if after is None else " AND (created_at,uid)<(?,?)"
     assert search.endswith(f"ix_replay_clip_owner_created_at (owner=?{bound})")

@@ -13,7 +13,17 @@ import pytest
 from replay_operator import __version__
 from replay_operator.cli.program import EXIT_CONFIGURATION, run
 
-COMMANDS = ("run", "agent", "capture", "capture-room", "crds", "benchmark-volume", "plan", "doctor")
+COMMANDS = (
+    "run",
+    "agent",
+    "capture",
+    "catalogue",
+    "capture-room",
+    "crds",
+    "benchmark-volume",
+    "plan",
+    "doctor",
+)
 
 
 @pytest.fixture(autouse=True)

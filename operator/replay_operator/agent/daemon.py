@@ -22,12 +22,12 @@ from replay_operator.agent.run_reader import SegmentProbe
 from replay_operator.agent.scan import Scanner
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.sweep import Sweeper
-from replay_operator.agent.tokens import TokenFiles
 from replay_operator.agent.volume import Volume
 from replay_operator.agent.volume_facts import volume_facts
 from replay_operator.agent.write_probe import FULL, WriteProbe
 from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, RunFile
 from replay_operator.api.volume_facts import AgentFacts
+from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.domain.free_space import parse_floor
 from replay_operator.domain.layout import RunPath
 from replay_operator.metric_registry import Page

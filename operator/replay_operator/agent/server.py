@@ -14,6 +14,7 @@ from replay_operator.agent.daemon import Agent
 from replay_operator.agent.policy_book import POLICY_LIMIT_BYTES, InvalidPolicyError
 from replay_operator.api.agent import ClipDeletion, Policy, Refused, RunFile
 from replay_operator.api.model import ApiModel
+from replay_operator.bearer_tokens import bearer_token
 from replay_operator.domain.layout import LayoutError, RunPath
 
 _AGENT = web.AppKey("agent", Agent)
@@ -51,8 +52,8 @@ async def _authorise(request: web.Request, handler: _Handler) -> web.StreamRespo
     if not request.path.startswith(_PROTOCOL):
         return await handler(request)
     agent = request.app[_AGENT]
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not await agent.accepts_token(token.strip()):
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if token is None or not await agent.accepts_token(token):
         answer = _error(
             HTTPStatus.UNAUTHORIZED, "the bearer token is missing or is none that this agent accepts"
         )

@@ -17,6 +17,10 @@ BUFFER_PLURAL = "replaybuffers"
 MAX_SEGMENTS = 4000
 """A window holds at most this many files, so that one capture can open all of them (DESIGN §3)."""
 
+OWNER_LENGTH = 63
+OWNER_PATTERN = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+"""An owner names a label's value and a folder."""
+
 TrackId = Annotated[
     str,
     Field(
@@ -179,8 +183,8 @@ class ReplayBufferSpec(ApiModel):
     owner: Annotated[
         str | None,
         Field(
-            max_length=63,
-            pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+            max_length=OWNER_LENGTH,
+            pattern=OWNER_PATTERN,
             description="Who the recording counts for: quota, catalogue and folder of its clips.",
             json_schema_extra=explained(
                 "owner holds letters, digits, '.', '-' and '_', and begins and ends with a letter or digit, "

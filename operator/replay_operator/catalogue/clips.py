@@ -1,4 +1,4 @@
-"""Questions about clips. A page of a person's clips comes with its files in one statement."""
+"""Questions about clips. A page of them comes with its files in one statement."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import RowMapping, Select, delete, select, tuple_, update
+from sqlalchemy import RowMapping, Select, delete, select, update
 from sqlmodel import col
 
 from replay_operator.api.replaycapture import DeletionPolicy
 from replay_operator.catalogue.chunks import chunks
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.entries import DELETED
+from replay_operator.catalogue.listing import Chosen, Place, newest_first
 from replay_operator.catalogue.tables import ClipFile, ClipStatus, FileKind, ReplayClip
 
 
@@ -33,22 +34,15 @@ class ListedClip:
     uid: str
     namespace: str
     name: str
-    title: str | None
+    owner: str | None
     room: str | None
+    title: str | None
     status: ClipStatus
     reason: str
     milliseconds: int | None
     clip_start: datetime | None
     created_at: datetime
     files: tuple[ListedFile, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A clip's place in the list: where the next page goes on, whatever was added or removed meanwhile."""
-
-    created_at: datetime
-    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +57,9 @@ _LISTED = (
     col(ReplayClip.uid),
     col(ReplayClip.namespace),
     col(ReplayClip.name),
-    col(ReplayClip.title),
+    col(ReplayClip.owner),
     col(ReplayClip.room),
+    col(ReplayClip.title),
     col(ReplayClip.status),
     col(ReplayClip.reason),
     col(ReplayClip.milliseconds),
@@ -73,21 +68,17 @@ _LISTED = (
 )
 
 
-def page_of_owner(owner: str, limit: int, after: Place | None) -> Select[*tuple[object, ...]]:
-    """Ask for a person's clips, newest first, each once for every file that it has.
+def page_of_clips(chosen: Chosen, limit: int, after: Place | None) -> Select[*tuple[object, ...]]:
+    """Ask for clips, newest first, each once for every file that it has.
 
     The page is cut before the files are joined: a limit on the joined rows would cut through a clip.
 
     Args:
-        owner: The person.
+        chosen: Which.
         limit: At most so many clips.
         after: Only what comes after this place; None: from the newest on.
     """
-    created_at, uid = col(ReplayClip.created_at), col(ReplayClip.uid)
-    chosen = select(*_LISTED).where(col(ReplayClip.owner) == owner)
-    if after is not None:
-        chosen = chosen.where(tuple_(created_at, uid) < tuple_(after.created_at, after.uid))
-    page = chosen.order_by(created_at.desc(), uid.desc()).limit(limit).subquery("page")
+    page = newest_first(ReplayClip, _LISTED, chosen, limit, after).subquery("page")
     return (
         select(
             page,
@@ -118,6 +109,23 @@ class Clips:
 
     database: Database
 
+    async def page(self, chosen: Chosen, *, limit: int, after: Place | None = None) -> ClipPage:
+        """List clips, newest first.
+
+        Args:
+            chosen: Which. Those of an owner or of a room are found by an index whatever else is asked.
+            limit: Clips on a page, at least one.
+            after: `next` of the page before.
+        """
+        # One more than asked tells whether there is a next page.
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(page_of_clips(chosen, limit + 1, after))).mappings().all()
+        clips = tuple(_clip(list(group)) for _, group in groupby(rows, key=lambda row: row["uid"]))
+        if len(clips) <= limit:
+            return ClipPage(clips, None)
+        last = clips[limit - 1]
+        return ClipPage(clips[:limit], Place(last.created_at, last.uid))
+
     async def of_owner(self, owner: str, *, limit: int, after: Place | None = None) -> ClipPage:
         """List a person's clips, newest first.
 
@@ -126,14 +134,7 @@ class Clips:
             limit: Clips on a page, at least one.
             after: `next` of the page before.
         """
-        # One more than asked tells whether there is a next page.
-        async with self.database.reading() as connection:
-            rows = (await connection.execute(page_of_owner(owner, limit + 1, after))).mappings().all()
-        clips = tuple(_clip(list(group)) for _, group in groupby(rows, key=lambda row: row["uid"]))
-        if len(clips) <= limit:
-            return ClipPage(clips, None)
-        last = clips[limit - 1]
-        return ClipPage(clips[:limit], Place(last.created_at, last.uid))
+        return await self.page(Chosen(owner=owner), limit=limit, after=after)
 
     async def close_missing(self, namespace: str, live: Collection[str], now: datetime) -> int:
         """Close the clips whose ReplayCapture went while nobody looked, where that matters to the clip.

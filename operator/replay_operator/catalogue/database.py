@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -90,14 +91,16 @@ class Database:
         return url.database or "" if url.host is None else f"{url.host}/{url.database}"
 
 
-def open_database(url: SecretStr) -> Database:
+def open_database(url: SecretStr, *, must_exist: bool = False) -> Database:
     """Prepare the way to a database.
 
     Args:
         url: `sqlite:////data/catalogue.db` (four slashes: an absolute path) or
             `postgresql://user:password@host/name`.
+        must_exist: Whether a SQLite file that is not there is an error; else the first transaction makes it.
 
     Raises:
+        CatalogueAwayError: The file is not there, and must be.
         UnsupportedDatabaseError: The URL names neither. What it says is not repeated: it may hold a password.
     """
     try:
@@ -108,7 +111,7 @@ def open_database(url: SecretStr) -> Database:
         ) from None
     match parsed.get_backend_name():
         case "sqlite":
-            return _open_sqlite(parsed)
+            return _open_sqlite(parsed, must_exist=must_exist)
         case "postgresql" | "postgres":
             return _open_postgres(parsed)
         case other:
@@ -117,10 +120,15 @@ def open_database(url: SecretStr) -> Database:
             )
 
 
-def _open_sqlite(url: URL) -> Database:
+def _open_sqlite(url: URL, *, must_exist: bool) -> Database:
     if not url.database or not url.database.startswith("/"):
         raise UnsupportedDatabaseError(
             "the catalogue's SQLite file needs an absolute path, with four slashes: sqlite:////data/catalogue.db"
+        )
+    if must_exist and not Path(url.database).is_file():
+        raise CatalogueAwayError(
+            f"the catalogue ({url.database}) is not there: run this where the operator runs, or give the URL "
+            "of the database that it uses"
         )
     path, threads = url.database, set[Thread]()
 

@@ -25,3 +25,11 @@ class RowsRefusedError(CatalogueError):
 
 class SchemaRefusedError(CatalogueError):
     """The database has a schema that this version must not touch."""
+
+
+class SchemaMissingError(CatalogueError):
+    """The database has no schema, or one that this version's operator has not brought up to date yet."""
+
+
+class BadCursorError(CatalogueError):
+    """A cursor is none that a page ended with."""

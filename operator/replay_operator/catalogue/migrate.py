@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.errors import SchemaMissingError
 from replay_operator.catalogue.schema import SchemaStep, schema_step
 
 _LOCK = 0x5265706C6179
@@ -62,6 +63,26 @@ async def bring_up_to_date(database: Database) -> SchemaStep:
         if step is SchemaStep.UPGRADE:
             await connection.run_sync(_upgrade)
         return step
+
+
+async def require_schema(database: Database) -> None:
+    """Let nobody read from a schema that is not this version's. Nothing is changed.
+
+    Args:
+        database: Where.
+
+    Raises:
+        SchemaMissingError: There is no schema, or an older one.
+        SchemaRefusedError: A newer version has been at it.
+        CatalogueAwayError: The database does not answer.
+    """
+    async with database.reading() as connection:
+        step = schema_step(await connection.run_sync(_found), known_revisions())
+    if step is not SchemaStep.NOTHING:
+        raise SchemaMissingError(
+            "the catalogue's schema is older than this version, or there is none yet: start the operator of "
+            "this version, which brings it up to date"
+        )
 
 
 def _found(connection: Connection) -> str | None:

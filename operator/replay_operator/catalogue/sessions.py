@@ -12,6 +12,7 @@ from sqlmodel import col
 from replay_operator.catalogue.chunks import chunks
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.entries import DELETED
+from replay_operator.catalogue.listing import Chosen, Place, newest_first
 from replay_operator.catalogue.tables import BufferSession, SessionStatus
 
 
@@ -39,6 +40,47 @@ class EndedSession:
     ended_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session as a list shows it."""
+
+    uid: str
+    namespace: str
+    name: str
+    owner: str | None
+    room: str
+    participant: str | None
+    status: SessionStatus
+    reason: str
+    window_seconds: int
+    created_at: datetime
+    recording_since: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """A part of a list. `next` is where the next one goes on; None: this is the last."""
+
+    sessions: tuple[ListedSession, ...]
+    next: Place | None
+
+
+_LISTED = (
+    col(BufferSession.uid),
+    col(BufferSession.namespace),
+    col(BufferSession.name),
+    col(BufferSession.owner),
+    col(BufferSession.room),
+    col(BufferSession.participant),
+    col(BufferSession.status),
+    col(BufferSession.reason),
+    col(BufferSession.window_seconds),
+    col(BufferSession.created_at),
+    col(BufferSession.recording_since),
+    col(BufferSession.ended_at),
+)
+
 _ACTIVE = (
     col(BufferSession.uid),
     col(BufferSession.namespace),
@@ -65,6 +107,17 @@ def _active(of: ColumnElement[bool]) -> Select[*tuple[object, ...]]:
     return select(*_ACTIVE).where(of, col(BufferSession.status) == SessionStatus.ACTIVE)
 
 
+def page_of_sessions(chosen: Chosen, limit: int, after: Place | None) -> Select[*tuple[object, ...]]:
+    """Ask for sessions, newest first.
+
+    Args:
+        chosen: Which.
+        limit: At most so many.
+        after: Only what comes after this place; None: from the newest on.
+    """
+    return newest_first(BufferSession, _LISTED, chosen, limit, after)
+
+
 def ended_before(moment: datetime, limit: int) -> Select[*tuple[object, ...]]:
     """Ask for sessions that ended before a moment, oldest end first."""
     ended_at = col(BufferSession.ended_at)
@@ -89,6 +142,20 @@ class Sessions:
     """The sessions in the catalogue."""
 
     database: Database
+
+    async def page(self, chosen: Chosen, *, limit: int, after: Place | None = None) -> SessionPage:
+        """List sessions, newest first.
+
+        Args:
+            chosen: Which. Those of an owner or of a room are found by an index whatever else is asked.
+            limit: Sessions on a page, at least one.
+            after: `next` of the page before.
+        """
+        # One more than asked tells whether there is a next page.
+        rows = await self._rows(page_of_sessions(chosen, limit + 1, after))
+        sessions = tuple(ListedSession(**row) for row in rows[:limit])
+        last = sessions[-1] if len(rows) > limit else None
+        return SessionPage(sessions, None if last is None else Place(last.created_at, last.uid))
 
     async def active_of_owner(self, owner: str) -> tuple[ActiveSession, ...]:
         """List what records for a person.

@@ -132,15 +132,20 @@ class BufferSession(SessionRecord, table=True, frozen=True):
         Index("ix_buffer_session_owner_status", "owner", "status"),
         Index("ix_buffer_session_room_status", "room", "status"),
         Index("ix_buffer_session_status_ended_at", "status", "ended_at"),
+        Index("ix_buffer_session_created_at", "created_at", "uid"),
+        Index("ix_buffer_session_owner_created_at", "owner", "created_at", "uid"),
+        Index("ix_buffer_session_room_created_at", "room", "created_at", "uid"),
     )
 
 
 class ReplayClip(ClipRecord, table=True, frozen=True):
-    """Table of the clips. The uid in the index: creation times are whole seconds, and pages need an order."""
+    """Table of the clips. The uid in indexes: creation times are whole seconds, and pages need an order."""
 
     __tablename__ = "replay_clip"
     __table_args__ = (
+        Index("ix_replay_clip_created_at", "created_at", "uid"),
         Index("ix_replay_clip_owner_created_at", "owner", "created_at", "uid"),
+        Index("ix_replay_clip_room_created_at", "room", "created_at", "uid"),
         Index("ix_replay_clip_status_finished_at", "status", "finished_at", "uid"),
         Index("ix_replay_clip_status_deletion_policy", "status", "deletion_policy"),
     )

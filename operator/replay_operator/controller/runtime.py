@@ -17,6 +17,7 @@ from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.assembly import Operator, build_operator, utc_now
+from replay_operator.controller.catalogue_api.serve import catalogue_api
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.leader import Elector
 from replay_operator.controller.notify import WebhookSender
@@ -70,6 +71,7 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
             is_ready=process.is_ready,
         )
         stack.push_async_callback(server.cleanup)
+        await stack.enter_async_context(catalogue_api(settings, utc_now))
         connections = await stack.enter_async_context(_connections(settings, livekit, process))
         stop = signals.received
         await _until_first(

@@ -1,4 +1,4 @@
-"""The bearer tokens that the agent accepts, from a mounted Secret."""
+"""The bearer tokens that a server accepts, from a mounted Secret."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import hmac
 from pathlib import Path
 
 TOKEN_FILES = ("token", "previous-token")
-"""Both are accepted, so that operator and agent need not change over at the same instant."""
+"""Both are accepted, so that server and clients need not change over at the same instant."""
 
 _LIMIT_BYTES = 4096
 
 _Stamp = tuple[int, int, int]
 
 
+def bearer_token(authorization: str) -> str | None:
+    """Give the token of an `Authorization` header, or None where it holds none.
+
+    Args:
+        authorization: The header's value.
+    """
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 class TokenFiles:
-    """Reads the tokens again when their files change. Blocks: call it through `FileWork`."""
+    """Reads the tokens again when their files change. It blocks: call it in a thread."""
 
     def __init__(self, directory: Path) -> None:
         """Take the directory where the Secret is mounted.

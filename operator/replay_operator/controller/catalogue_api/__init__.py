@@ -1,0 +1,1 @@
+"""The read API of the catalogue, for back ends of applications."""

@@ -1,0 +1,147 @@
+"""The read API of the catalogue: clips, sessions and the quota of an owner, and its own description."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+
+from aiohttp import web
+
+from replay_operator.api.model import ApiModel
+from replay_operator.bearer_tokens import TokenFiles, bearer_token
+from replay_operator.catalogue.answers import clip_list, quota_answer, session_list
+from replay_operator.catalogue.clips import Clips
+from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.migrate import require_schema
+from replay_operator.catalogue.sessions import Sessions
+from replay_operator.catalogue.usage import Usage
+from replay_operator.controller.catalogue_api.description import describe
+from replay_operator.controller.catalogue_api.page import html_page
+from replay_operator.controller.catalogue_api.problems import Handler, explain, problem
+from replay_operator.controller.catalogue_api.questions import (
+    ClipsQuestion,
+    OwnerQuestion,
+    SessionsQuestion,
+    query_of,
+)
+from replay_operator.domain.quotas import QuotaLimits
+
+ANSWER_SECONDS = 10.0
+"""A back end that waits for longer has given its own user up."""
+
+_PROTECTED = "/v1/"
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+@dataclass(slots=True)
+class CatalogueReader:
+    """What the handlers need.
+
+    Attributes:
+        database: The catalogue; connections of its own, so that readers never hold up the recorder.
+        tokens: Who may ask.
+        defaults: What every owner may have who has no limits of its own.
+        clock: Gives the time.
+    """
+
+    database: Database
+    tokens: TokenFiles
+    defaults: QuotaLimits
+    clock: Callable[[], datetime]
+    _is_checked: bool = field(default=False, init=False)
+
+    async def accepts(self, token: str) -> bool:
+        """Say whether a token is a good one.
+
+        Args:
+            token: Of a request.
+        """
+        return await asyncio.to_thread(self.tokens.accepts, token)
+
+    async def checked(self) -> Database:
+        """Give the database once its schema is this version's.
+
+        Raises:
+            CatalogueError: It does not answer, or has another schema.
+        """
+        if not self._is_checked:
+            await require_schema(self.database)
+            self._is_checked = True
+        return self.database
+
+
+_READER = web.AppKey("reader", CatalogueReader)
+
+
+def make_application(reader: CatalogueReader) -> web.Application:
+    """Make the aiohttp application.
+
+    Args:
+        reader: What the handlers need.
+    """
+    app = web.Application(middlewares=[explain, _authorise])
+    app[_READER] = reader
+    document = describe()
+    described, page = json.dumps(document), html_page(document)
+
+    async def description(_: web.Request) -> web.Response:
+        return web.Response(text=described, content_type="application/json")
+
+    async def for_people(_: web.Request) -> web.Response:
+        return web.Response(
+            text=page, content_type="text/html", headers={"Content-Security-Policy": _PAGE_POLICY}
+        )
+
+    app.add_routes(
+        [
+            web.get("/v1/clips", _clips),
+            web.get("/v1/sessions", _sessions),
+            web.get("/v1/quota/{owner}", _quota),
+            web.get("/openapi.json", description),
+            web.get("/", for_people),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _authorise(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not request.path.startswith(_PROTECTED):
+        return await handler(request)
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if token is None or not await request.app[_READER].accepts(token):
+        return problem(
+            HTTPStatus.UNAUTHORIZED,
+            "the bearer token is missing or is none that this API accepts",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    async with asyncio.timeout(ANSWER_SECONDS):
+        return await handler(request)
+
+
+async def _clips(request: web.Request) -> web.Response:
+    asked = ClipsQuestion.model_validate(query_of(request))
+    clips = Clips(await request.app[_READER].checked())
+    return _answer(clip_list(await clips.page(asked.chosen, limit=asked.limit, after=asked.after)))
+
+
+async def _sessions(request: web.Request) -> web.Response:
+    asked = SessionsQuestion.model_validate(query_of(request))
+    sessions = Sessions(await request.app[_READER].checked())
+    return _answer(session_list(await sessions.page(asked.chosen, limit=asked.limit, after=asked.after)))
+
+
+async def _quota(request: web.Request) -> web.Response:
+    owner = OwnerQuestion.model_validate(dict(request.match_info)).owner
+    reader = request.app[_READER]
+    usage = await Usage(await reader.checked()).of_owner(owner, reader.clock())
+    return _answer(quota_answer(usage, reader.defaults))
+
+
+def _answer(answer: ApiModel) -> web.Response:
+    # It changes with every clip, and belongs to one person.
+    return web.json_response(answer.to_wire(), headers={"Cache-Control": "no-store"})
