@@ -48,6 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         "capture": ("cut one clip (see `capture --help`)", _capture),
         "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
         "doctor": ("check a live install against the production checklist", _doctor),
+        "drain": ("end all recordings of an install before it is removed", _drain),
         "crds": ("write or check the resource definitions", _crds),
         "benchmark-volume": ("measure what a mounted volume can take in writes", _benchmark_volume),
         "plan": ("say what a number of users needs: workers, CPU, memory, storage", _plan),
@@ -125,6 +126,12 @@ def _doctor(arguments: Sequence[str]) -> int:
     from replay_operator.cli.doctor.command import main as doctor  # noqa: PLC0415 - only this process needs it
 
     return doctor(arguments)
+
+
+def _drain(arguments: Sequence[str]) -> int:
+    from replay_operator.cli.drain import main as drain  # noqa: PLC0415 - only this process needs it
+
+    return drain(arguments)
 
 
 def _crds(arguments: Sequence[str]) -> int:
