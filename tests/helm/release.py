@@ -16,10 +16,11 @@ from tests.helm.chart import CHART, RELEASE, ROOT, helm
 from tests.stack.livekit import livekit_objects
 from tests.stack.stack import ALICE, SMALL_FLOOR, Stack
 
+AGENT_SECRET = "replay-operator-agent"
 WAIT = ("--wait", "--timeout", "150s")
 
 SMALL: Mapping[str, Any] = {
-    "agent": {"token": {"existingSecret": "replay-operator-agent"}, "freeSpaceFloor": SMALL_FLOOR},
+    "agent": {"freeSpaceFloor": SMALL_FLOOR},
     "operator": {"livekitPollSeconds": 1},
     "drain": {"quietSeconds": 5},
 }
@@ -35,11 +36,11 @@ class Release:
         self.stack = stack
 
     def prepare(self) -> None:
-        """Make the namespace with LiveKit's double and the Secrets of README.md in it."""
+        """Make the namespace with LiveKit's double and its Secret in it; the agent's token is the chart's."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         name = {"name": self.stack.namespace, "labels": labels}
         self.stack.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": name})
-        self.stack.apply(*livekit_objects(ALICE, {}))
+        self.stack.apply(*(o for o in livekit_objects(ALICE, {}) if o["metadata"]["name"] != AGENT_SECRET))
         self.stack.wait_until_available("livekit")
 
     def install(self, chart: Path = CHART) -> None:
@@ -58,6 +59,10 @@ class Release:
     def uninstall(self) -> None:
         """Uninstall and wait until what it deletes is gone."""
         self._helm("uninstall", RELEASE, *WAIT)
+
+    def token(self) -> str:
+        """The agent's token."""
+        return str((self.stack.get("secret", AGENT_SECRET) or {})["data"]["token"])
 
     def recordings(self) -> list[Json]:
         """What LiveKit records now."""
@@ -81,13 +86,7 @@ class Release:
             "poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,persistentvolumeclaims,rb,rcap"
         )
         names = self.stack.kubectl("get", kinds, "-o", "name").split()
-        theirs = (
-            "livekit",
-            "kube-root-ca.crt",
-            "default",
-            "replay-operator-livekit",
-            "replay-operator-agent",
-        )
+        theirs = ("livekit", "kube-root-ca.crt", "default", "replay-operator-livekit")
         server = {f"pod/{name}" for name in self.stack.running_pods("livekit")}
         return {name for name in names if name.partition("/")[2] not in theirs} - server
 

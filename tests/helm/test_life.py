@@ -75,18 +75,22 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
     stack.wait_for("a first segment", lambda: any(b.runs for b in stack.coverage().buffers), seconds=60)
     start = now_text()
     old = release.generation()
+    token = release.token()
 
     # A setting rolls the operator, a new configuration the workers, and the labels roll everything.
     release.upgrade(recording={"segmentSeconds": 4}, fleet={"trackCompositeCpuCost": 1.5})
     stack.wait_for("the end of the old workers", lambda: not release.workers_of(old), seconds=120)
     end = now_text()
+    assert release.token() == token, "a new one would lock the operator out until the agent reads it"
 
     stack.apply(capture("across", start, end, holes="Fail", whenShort="Fail", deletionPolicy="Delete"))
     clip = stack.wait_for_condition("rcap", "across", "Ready", seconds=60)["status"]["clip"]
     assert clip["runs"] > 1, "the recording went to another worker"
     assert clip["holes"] == []
 
-    assert "Phase:          Succeeded" in release.test()
+    said = release.test()
+    assert "Phase:          Succeeded" in said
+    assert '"level": "PASS"' in said, "the report is in the log"
 
     file = stack.archive() / clip["path"]
     claims = {
