@@ -10,6 +10,7 @@ MANIFESTS = ROOT / "manifests"
 TEMPLATES: Mapping[str, str] = {
     "base/rbac.yaml": "rbac.yaml",
     "base/settings.yaml": "settings.yaml",
+    "base/catalogue.yaml": "catalogue.yaml",
     "base/operator.yaml": "operator.yaml",
     "base/agent.yaml": "agent.yaml",
     "base/fleet.yaml": "fleet.yaml",

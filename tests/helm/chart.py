@@ -46,14 +46,23 @@ def helm(*arguments: str, stdin: str | None = None, kubeconfig: Path | None = No
     return done.stdout
 
 
-def render_text(values: Mapping[str, Any] | None = None, *, only: Sequence[str] = ()) -> str:
-    """Render the chart as text, with its comments.
+def render_text(
+    values: Mapping[str, Any] | None = None, *, only: Sequence[str] = (), chart: Path = CHART
+) -> str:
+    """Render a chart as text, with its comments.
 
     Args:
         values: What differs from values.yaml.
         only: Templates, such as `fleet.yaml`; empty: all.
+        chart: Its directory.
     """
-    return _rendered(yaml.safe_dump(dict(values or {})), tuple(only))
+    return _rendered(chart, yaml.safe_dump(dict(values or {})), tuple(only))
+
+
+def objects_of(text: str) -> list[Json]:
+    """Read what helm printed."""
+    # In C: the definitions are long, and the chart is rendered often.
+    return [found for found in yaml.load_all(text, Loader=yaml.CSafeLoader) if found]
 
 
 def render(values: Mapping[str, Any] | None = None) -> list[Json]:
@@ -62,17 +71,16 @@ def render(values: Mapping[str, Any] | None = None) -> list[Json]:
     Args:
         values: What differs from values.yaml.
     """
-    # In C: the definitions are long, and the chart is rendered often.
-    return [found for found in yaml.load_all(render_text(values), Loader=yaml.CSafeLoader) if found]
+    return objects_of(render_text(values))
 
 
 @functools.cache
-def _rendered(values: str, only: tuple[str, ...]) -> str:
+def _rendered(chart: Path, values: str, only: tuple[str, ...]) -> str:
     shown = [argument for name in only for argument in ("--show-only", f"templates/{name}")]
     return helm(
         "template",
         RELEASE,
-        str(CHART),
+        str(chart),
         "--namespace",
         NAMESPACE,
         "--kube-version",

@@ -1,6 +1,8 @@
 """What the chart renders, without a cluster."""
 
 import ast
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,10 @@ import pytest
 import yaml
 
 from replay_operator import __version__
+from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from tests.helm.__main__ import differing
 from tests.helm.base_manifests import base_manifests
-from tests.helm.chart import CHART, ROOT, Json, render
+from tests.helm.chart import CHART, ROOT, Json, objects_of, render, render_text
 from tests.helm.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("helm_binary")
@@ -100,6 +103,45 @@ def test_the_number_of_workers_is_left_to_autoscaler_and_operator() -> None:
 def test_without_a_fleet_of_the_chart_nothing_of_it_is_rendered() -> None:
     objects = by_name(render(VARIANTS["a fleet of one's own"]))
     assert not [key for key in objects if key[1] == "livekit-egress"]
+
+
+def test_the_examples_that_are_shown_with_the_chart_are_the_samples() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    examples = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    samples = [
+        yaml.safe_load(path.read_text()) for path in sorted((ROOT / "manifests/samples").glob("*.yaml"))
+    ]
+    assert examples == samples
+
+
+def test_the_policy_for_captures_selects_the_pods_of_the_jobs_that_the_operator_makes() -> None:
+    policy = by_name(render({"networkPolicy": {"enabled": True}}))["NetworkPolicy", "replay-capture"]["spec"]
+    source = (ROOT / "operator/replay_operator/cluster/jobs.py").read_text()
+    assert policy["podSelector"]["matchExpressions"] == [{"key": CAPTURE_UID_LABEL, "operator": "Exists"}]
+    for name, value in policy["podSelector"]["matchLabels"].items():
+        assert f'"{name}": "{value}"' in source
+    assert policy["ingress"] == policy["egress"] == []
+
+
+MONITORING = {"monitoring": {"rules": {"enabled": True}, "dashboard": {"enabled": True}}}
+
+
+def test_alerts_and_dashboard_are_passed_on_as_they_are(tmp_path: Path) -> None:
+    chart = tmp_path / CHART.name
+    shutil.copytree(CHART, chart)
+    (chart / "files").mkdir(exist_ok=True)
+    rules = {
+        "groups": [
+            {"name": "a", "rules": [{"alert": "B", "expr": "up", "annotations": {"c": "{{ $value }}"}}]}
+        ]
+    }
+    (chart / "files" / "rules.yaml").write_text(yaml.safe_dump(rules))
+    (chart / "files" / "dashboard.json").write_text(json.dumps({"title": "{{ legend }}"}, indent=2))
+    objects = by_name(objects_of(render_text(MONITORING, chart=chart)))
+    assert objects["PrometheusRule", "replay-operator"]["spec"] == rules
+    dashboard = objects["ConfigMap", "replay-operator-dashboard"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["replay-operator.json"]) == {"title": "{{ legend }}"}
 
 
 def annotations_of(values: Mapping[str, Any], deployment: str) -> Mapping[str, str]:

@@ -61,6 +61,8 @@ def test_each_variant_is_accepted(name: str) -> None:
         ({"storage": {"buffers": {"accessMode": "ReadWriteOncePod"}}}, "accessMode"),
         ({"storage": {"buffers": {"size": "much"}}}, "size"),
         ({"storage": {"buffers": {"mountPath": "buffer"}}}, "mountPath"),
+        ({"operator": {"replicas": 2}}, "take Postgres or None"),
+        ({"catalogue": {"database": "MySQL"}}, "database"),
         ({"recording": {"segmentSeconds": 16}}, "segmentSeconds"),
         ({"recording": {"segmentSeconds": "10"}}, "segmentSeconds"),
         ({"captures": {"maxJobs": 0}}, "maxJobs"),

@@ -11,6 +11,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             "archive": {"accessMode": "ReadWriteMany", "storageClass": "shared"},
         },
         "operator": {"replicas": 2, "pdb": {"enabled": True}},
+        "catalogue": {"database": "Postgres"},
     },
     "a fleet of one's own": {
         "fleet": {
@@ -24,7 +25,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "fleet": {"configSecret": {"name": "egress-config", "key": "config.yaml"}},
         "notify": {"url": "https://backend.example/events"},
     },
-    "another release": {"crds": {"enabled": False}, "rbac": {"aggregateRoles": False}},
+    "another release": {
+        "crds": {"enabled": False},
+        "rbac": {"aggregateRoles": False},
+        "catalogue": {"database": "None"},
+    },
     "everything": {
         "image": {"repository": "registry.example/replay", "digest": f"sha256:{'a' * 64}"},
         "imagePullSecrets": [{"name": "registry"}],

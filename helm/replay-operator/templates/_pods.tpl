@@ -74,10 +74,10 @@ checksum/livekit: {{ pick .Values.livekit "url" "apiKey" "apiSecret" | toJson | 
 {{- end }}
 {{- end }}
 
-{{/* Security of a pod that any user may run: the image's is 65532:0, and OpenShift assigns one of its own. */}}
+{{/* Security and place of a hook's pod. It has no volume that a group would matter to. */}}
 {{- define "replay.hookSecurity" -}}
 securityContext:
-  {{- toYaml .Values.operator.podSecurityContext | nindent 2 }}
+  {{- omit .Values.operator.podSecurityContext "fsGroup" "fsGroupChangePolicy" | toYaml | nindent 2 }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}

@@ -49,6 +49,7 @@ def run(arguments: Sequence[str]) -> int:
         "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
         "doctor": ("check a live install against the production checklist", _doctor),
         "catalogue": ("look into the catalogue, and set the limits of owners", _catalogue),
+        "drain": ("end all recordings of an install before it is removed", _drain),
         "crds": ("write or check the resource definitions", _crds),
         "benchmark-volume": ("measure what a mounted volume can take in writes", _benchmark_volume),
         "plan": ("say what a number of users needs: workers, CPU, memory, storage", _plan),
@@ -132,6 +133,12 @@ def _catalogue(arguments: Sequence[str]) -> int:
     from replay_operator.cli.catalogue.command import main as catalogue  # noqa: PLC0415 - only this process needs it
 
     return catalogue(arguments)
+
+
+def _drain(arguments: Sequence[str]) -> int:
+    from replay_operator.cli.drain import main as drain  # noqa: PLC0415 - only this process needs it
+
+    return drain(arguments)
 
 
 def _crds(arguments: Sequence[str]) -> int:

@@ -1,0 +1,115 @@
+"""A release from install to uninstall, with a buffer that records all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helm.chart import CHART
+from tests.helm.release import Release, chart_before, now_text
+from tests.stack.images import stack_images
+from tests.stack.stack import Stack
+from tests.testbed.binaries import ControlPlaneBinaries
+from tests.testbed.controlplane import ControlPlane
+from tests.testbed.node import NodeStandIn
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("helm_binary")]
+
+SMALL_ENCODING = {
+    "advanced": {"width": 320, "height": 180, "framerate": 15, "videoKbps": 200, "audioKbps": 64}
+}
+
+
+@pytest.fixture(scope="module")
+def release(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    """A cluster of its own: a release owns definitions and roles of the whole cluster."""
+    with (
+        ControlPlane(control_plane_binaries) as plane,
+        NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node,
+    ):
+        release = Release(Stack(plane, node, "helm"))
+        release.prepare()
+        yield release
+
+
+def buffer() -> dict[str, Any]:
+    participant = {"identity": "alice", "video": "ScreenShare", "audio": "Microphone"}
+    return {
+        "apiVersion": "replaybuffer.dev/v1alpha1",
+        "kind": "ReplayBuffer",
+        "metadata": {"name": "alice"},
+        "spec": {
+            "room": "standup",
+            "source": {"participant": participant},
+            "windowSeconds": 300,
+            "segmentSeconds": 2,
+            "encoding": SMALL_ENCODING,
+        },
+    }
+
+
+def capture(name: str, start: str, end: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "replaybuffer.dev/v1alpha1",
+        "kind": "ReplayCapture",
+        "metadata": {"name": name},
+        "spec": {"bufferRef": {"name": "alice"}, "range": {"between": {"start": start, "end": end}}, **spec},
+    }
+
+
+def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_and_nothing_else(
+    release: Release, tmp_path: Path
+) -> None:
+    stack = release.stack
+    before = chart_before(tmp_path)
+    print(f"upgrading from {'an earlier chart' if before else 'this very chart: the history has no other'}")
+
+    release.install(before or CHART)
+    stack.apply(buffer())
+    stack.wait_for_condition("rb", "alice", "Recording", seconds=60)
+    stack.wait_for("a first segment", lambda: any(b.runs for b in stack.coverage().buffers), seconds=60)
+    start = now_text()
+    old = release.generation()
+    token = release.token()
+
+    # A setting rolls the operator, a new configuration the workers, and the labels roll everything.
+    release.upgrade(recording={"segmentSeconds": 4}, fleet={"trackCompositeCpuCost": 1.5})
+    stack.wait_for("the end of the old workers", lambda: not release.workers_of(old), seconds=120)
+    end = now_text()
+    assert release.token() == token, "a new one would lock the operator out until the agent reads it"
+
+    stack.apply(capture("across", start, end, holes="Fail", whenShort="Fail", deletionPolicy="Delete"))
+    clip = stack.wait_for_condition("rcap", "across", "Ready", seconds=60)["status"]["clip"]
+    assert clip["runs"] > 1, "the recording went to another worker"
+    assert clip["holes"] == []
+
+    said = release.test()
+    assert "Phase:          Succeeded" in said
+    assert '"level": "PASS"' in said, "the report is in the log"
+
+    file = stack.archive() / clip["path"]
+    claims = {
+        f"persistentvolumeclaim/{claim['metadata']['name']}"
+        for claim in stack.list_all("persistentvolumeclaims")
+    }
+    assert release.recordings()
+    release.uninstall()
+
+    assert release.recordings() == []
+    jobs = {
+        f"job.batch/{job['metadata']['name']}"
+        for job in stack.list_all("jobs", labels="replaybuffer.dev/capture-uid")
+    }
+    pods = {name for name in release.left() if name.startswith("pod/") and "across" in name}
+    assert release.left() - jobs - pods - claims == {
+        "replaybuffer.replaybuffer.dev/alice",
+        "replaycapture.replaybuffer.dev/across",
+    }
+    assert file.stat().st_size == clip["bytes"]
+    stack.kubectl("delete", "rb,rcap", "--all", "--timeout=20s")
+    assert file.exists(), "nobody is there to delete it any more, and nothing waits for somebody"
