@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from replay_operator.cluster.jobs import job_body
-from tests.builders import capture
+from replay_operator.kubectl.agent_pod import read_agent_pod
+from replay_operator.kubectl.download_pod import reader_pod
+from tests.builders import CAPTURE_UID, capture
 from tests.testbed.controlplane import ControlPlane, KubectlError
 from tests.unit.test_jobs import JOB_SETTINGS, REQUEST
 
@@ -23,7 +25,15 @@ pytestmark = pytest.mark.cluster
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 WITH_TOKEN = {"replay-operator", "replay-doctor"}
 WITH_USER = {"livekit-egress"}
-PODS = ("replay-operator", "replay-agent", "livekit-egress", "replay-doctor", "capture", "capture-placed")
+PODS = (
+    "replay-operator",
+    "replay-agent",
+    "livekit-egress",
+    "replay-doctor",
+    "capture",
+    "capture-placed",
+    "download",
+)
 
 Json = dict[str, Any]
 
@@ -44,6 +54,9 @@ def specs(control_plane: ControlPlane) -> dict[str, Json]:
     )
     for name, settings in (("capture", JOB_SETTINGS), ("capture-placed", placed)):
         found[name] = job_body(capture().metadata, REQUEST, settings)["spec"]["template"]["spec"]
+    agent = {"metadata": {"name": "replay-agent-0"}, "spec": found["replay-agent"] | {"nodeName": "node-1"}}
+    asked = {"metadata": {"name": "goal", "uid": CAPTURE_UID}}
+    found["download"] = reader_pod(read_agent_pod(agent), asked)["spec"]
     return found
 
 
