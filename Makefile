@@ -105,7 +105,7 @@ package: setup ## Build wheel and sdist into dist/, the same bytes each time
 .PHONY: sbom
 sbom: .venv-docs/.stamp ## Write the bill of materials of the image's Python packages into dist/
 	@mkdir -p $(DIST)
-	@.venv-docs/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
+	@PYTHONWARNINGS=ignore .venv-docs/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
 		--output-format JSON --output-file $(DIST)/replay-operator.cdx.json requirements/runtime.lock
 
 .PHONY: lock
