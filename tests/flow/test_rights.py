@@ -8,18 +8,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.flow.conftest import BufferFactory, capture_object
+from tests.flow.test_capture_life import ended_job_of, jobs_of
 from tests.flow.test_record_and_save import wait_for_window
 from tests.stack.images import CHECKOUT
 from tests.stack.stack import Stack
 from tests.testbed.audit import AuditRecord, audit_records
 
 ELSEWHERE = {
+    ("get", "jobs"): (
+        "tests/contract/test_capture_flow.py",
+        "test_a_job_that_somebody_deleted_is_made_again",
+    ),
     ("patch", "persistentvolumeclaims"): (
         "tests/flow/test_volumes_and_fleet.py",
         "test_the_volume_grows_for_a_buffer_before_anybody_records",
     ),
 }
-"""Rights that the story below does not need, and the test on the same install that does."""
+"""Rights that the story below need not use, and the test that does."""
 
 
 @pytest.fixture
@@ -31,10 +36,16 @@ def finished(stack: Stack, new_buffer: BufferFactory) -> Stack:
     stack.apply(capture_object("kept", buffer, deletionPolicy="Delete"))
     stack.apply(capture_object("expiring-soon", buffer, ttlSecondsAfterFinished=1))
     stack.wait_for_condition("rcap", "kept", "Ready", seconds=60)
-    for name in ("expiring-soon", "kept"):
-        if name == "kept":
-            stack.kubectl("delete", "rcap", name, "--wait=false")
-        stack.wait_for(f"the end of {name}", lambda n=name: stack.get("rcap", n) is None, seconds=60)
+    kept = stack.get("rcap", "kept") or {}
+    ended_job_of(stack, kept)
+    stack.wait_for(
+        "the Job's time to live",
+        lambda: all("ttlSecondsAfterFinished" in job["spec"] for job in jobs_of(stack, kept)),
+        seconds=30,
+    )
+    stack.wait_for("the end of the one", lambda: stack.get("rcap", "expiring-soon") is None, seconds=60)
+    stack.kubectl("delete", "rcap", "kept", "--wait=false")
+    stack.wait_for("the end of the other", lambda: stack.get("rcap", "kept") is None, seconds=60)
     stack.plane.flush_audit_log()
     return stack
 
