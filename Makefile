@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+DIST ?= dist
 BIN := .venv/bin
 LOCKS := requirements/runtime.lock requirements/dev.lock
 PYTEST := $(BIN)/python -m pytest
@@ -104,6 +105,17 @@ generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's sc
 docs: .venv-docs/.stamp ## Build the documentation site into site/; fails on a broken link
 	@.venv-docs/bin/mkdocs build --strict
 
+# Their times come from the commit, so that the same commit gives the same bytes.
+.PHONY: package
+package: setup ## Build wheel and sdist into dist/, the same bytes each time
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/hatchling build -d $(DIST)
+
+.PHONY: sbom
+sbom: .venv-docs/.stamp ## Write the bill of materials of the image's Python packages into dist/
+	@mkdir -p $(DIST)
+	@PYTHONWARNINGS=ignore .venv-docs/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
+		--output-format JSON --output-file $(DIST)/replay-operator.cdx.json requirements/runtime.lock
+
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
 	$(BIN)/python -m pip install -q uv
@@ -113,7 +125,7 @@ lock: setup ## Pin the dependencies anew
 
 # An environment of its own: whoever works on the code needs none of it.
 .venv-docs/.stamp: requirements/docs.lock
-	@echo "setup: making .venv-docs (about ten seconds)"
+	@echo "setup: making .venv-docs (about twenty seconds)"
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.lock
 	@touch $@

@@ -53,7 +53,7 @@ def audit_log_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def audit_records(path: Path, *, offset: int = 0) -> Iterator[AuditRecord]:
+def audit_records(path: Path, *, offset: int = 0, begun: bool = False) -> Iterator[AuditRecord]:
     """Yields the completed requests in the order in which they were logged.
 
     The server logs a request just after answering it: call `ControlPlane.flush_audit_log` first.
@@ -61,7 +61,9 @@ def audit_records(path: Path, *, offset: int = 0) -> Iterator[AuditRecord]:
     Args:
         path: the log.
         offset: where to begin, in bytes; an answer of `audit_log_size`.
+        begun: also those that have only begun to be answered: watches, which end minutes later.
     """
+    stages = {"ResponseComplete", "ResponseStarted"} if begun else {"ResponseComplete"}
     if not path.exists():
         return
     with path.open("rb") as log:
@@ -70,7 +72,7 @@ def audit_records(path: Path, *, offset: int = 0) -> Iterator[AuditRecord]:
             if not line.endswith(b"\n"):
                 return  # the server is in the middle of writing it
             event = json.loads(line)
-            if event["stage"] == "ResponseComplete":
+            if event["stage"] in stages:
                 yield _record(event)
 
 

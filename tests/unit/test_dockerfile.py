@@ -30,6 +30,15 @@ def test_dependencies_are_installed_by_hash() -> None:
     assert all("--require-hashes" in install for install in installs)
 
 
+def test_both_stages_stand_on_one_base_that_a_build_can_pin() -> None:
+    bases = [rest.split()[0] for word, rest in INSTRUCTIONS if word == "FROM"]
+    assert bases == ["${PYTHON_IMAGE}"] * 2
+    (argument,) = [rest for word, rest in INSTRUCTIONS if word == "ARG"]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim-\w+", argument), "no digest that nobody renews"
+    page = (ROOT / "docs" / "security" / "verify.md").read_text()
+    assert f"--build-arg {argument}@sha256:" in page
+
+
 def test_the_image_starts_the_program_of_the_package() -> None:
     assert ["ENTRYPOINT", '["replay-operator"]'] in LAST_STAGE
 

@@ -50,6 +50,7 @@ def test_only_completed_requests_are_records(tmp_path: Path) -> None:
     log = tmp_path / "audit.jsonl"
     log.write_text(event(stage="ResponseStarted", verb="watch") + event(verb="list"))
     assert [record.verb for record in audit_records(log)] == ["list"]
+    assert [record.verb for record in audit_records(log, begun=True)] == ["watch", "list"]
 
 
 def test_a_request_for_no_resource_has_empty_names(tmp_path: Path) -> None:

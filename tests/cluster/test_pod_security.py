@@ -1,0 +1,120 @@
+"""Every pod of the system, also one that code builds, passes Pod Security `restricted` where that is on."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from replay_operator.cluster.jobs import job_body
+from replay_operator.kubectl.agent_pod import read_agent_pod
+from replay_operator.kubectl.download_pod import reader_pod
+from tests.builders import CAPTURE_UID, capture
+from tests.testbed.controlplane import ControlPlane, KubectlError
+from tests.unit.test_jobs import JOB_SETTINGS, REQUEST
+
+pytestmark = pytest.mark.cluster
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+WITH_TOKEN = {"replay-operator", "replay-doctor"}
+WITH_USER = {"livekit-egress"}
+PODS = (
+    "replay-operator",
+    "replay-agent",
+    "livekit-egress",
+    "replay-doctor",
+    "capture",
+    "capture-placed",
+    "download",
+)
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def specs(control_plane: ControlPlane) -> dict[str, Json]:
+    """The pods, by name."""
+    found: dict[str, Json] = {}
+    for folder in ("base", "doctor"):
+        for body in yaml.safe_load_all(control_plane.kubectl("kustomize", str(MANIFESTS / folder))):
+            if body["kind"] in ("Deployment", "Job", "CronJob", "DaemonSet", "StatefulSet"):
+                found[body["metadata"]["name"]] = body["spec"]["template"]["spec"]
+    placed = replace(
+        JOB_SETTINGS,
+        beside_agent=True,
+        node_labels=(("disk", "fast"),),
+        priority_class="system-cluster-critical",
+    )
+    for name, settings in (("capture", JOB_SETTINGS), ("capture-placed", placed)):
+        found[name] = job_body(capture().metadata, REQUEST, settings)["spec"]["template"]["spec"]
+    agent = {"metadata": {"name": "replay-agent-0"}, "spec": found["replay-agent"] | {"nodeName": "node-1"}}
+    asked = {"metadata": {"name": "goal", "uid": CAPTURE_UID}}
+    found["download"] = reader_pod(read_agent_pod(agent), asked)["spec"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def restricted(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace that enforces it, with the accounts that the pods name."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    control_plane.kubectl("create", "namespace", name)
+    control_plane.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    for account in ("replay-operator", "replay-capture", "replay-doctor"):
+        control_plane.kubectl("-n", name, "create", "serviceaccount", account)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+def containers(spec: Json) -> list[Json]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def create(plane: ControlPlane, namespace: str, spec: Json) -> str:
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
+    strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
+    return plane.kubectl("create", "-n", namespace, *strict, "-f", "-", input=json.dumps(body))
+
+
+def test_the_list_of_pods_is_complete(specs: dict[str, Json]) -> None:
+    assert specs.keys() == set(PODS)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_is_admitted_where_restricted_is_enforced_and_not_without_what_it_says(
+    control_plane: ControlPlane, restricted: str, specs: dict[str, Json], name: str
+) -> None:
+    assert create(control_plane, restricted, specs[name]).startswith("pod/pod created")
+    for number, _ in enumerate(containers(specs[name])):
+        loosened = copy.deepcopy(specs[name])
+        del containers(loosened)[number]["securityContext"]
+        with pytest.raises(KubectlError, match="violates PodSecurity"):
+            create(control_plane, restricted, loosened)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_container_writes_only_to_mounts_and_brings_no_service_variables(
+    specs: dict[str, Json], name: str
+) -> None:
+    assert all(c["securityContext"]["readOnlyRootFilesystem"] is True for c in containers(specs[name]))
+    assert specs[name]["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_token_is_mounted_only_where_somebody_talks_to_the_api_server(
+    specs: dict[str, Json], name: str
+) -> None:
+    assert specs[name]["automountServiceAccountToken"] is (name in WITH_TOKEN)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_no_user_is_named_where_openshift_would_assign_one(specs: dict[str, Json], name: str) -> None:
+    contexts = [specs[name]["securityContext"], *(c["securityContext"] for c in containers(specs[name]))]
+    assert any("runAsUser" in context for context in contexts) is (name in WITH_USER)
+    assert not any("runAsUser" in context for context in contexts[1:])
