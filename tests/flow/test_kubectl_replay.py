@@ -1,4 +1,4 @@
-"""`kubectl replay` on the whole stack, by a user with no rights but those in docs/kubectl-replay.md."""
+"""`kubectl replay` on the whole stack, by a user with no rights but those that docs/kubectl-replay.md lists."""
 
 from __future__ import annotations
 
