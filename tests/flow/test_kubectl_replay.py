@@ -1,4 +1,4 @@
-"""`kubectl replay` on the whole stack, by a user with no rights but those that docs/kubectl-replay.md lists."""
+"""`kubectl replay` on the whole stack, by a user who has the Roles of docs/kubectl-replay.md and no others."""
 
 from __future__ import annotations
 
