@@ -1,4 +1,4 @@
-"""`kubectl replay` on the whole stack, by a user with the Roles of docs/kubectl-replay.md and no other rights."""
+"""`kubectl replay` on the whole stack, by a user who has only the Roles of docs/kubectl-replay.md."""
 
 from __future__ import annotations
 
