@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,18 +64,38 @@ class Plugin:
         """Give what kubectl offers for the last word, as the shell asks for it."""
         return self._run("__complete", "replay", "-n", self.namespace, *words).out.splitlines()
 
-    def _run(self, *arguments: str, directory: Path | None = None) -> Answer:
-        environment = {
+    @contextmanager
+    def started(self, *arguments: str, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a command of the plugin; what is left of it at the end of the block is killed."""
+        command = [str(self.kubectl), "replay", *arguments, "-n", self.namespace]
+        with subprocess.Popen(
+            command,
+            cwd=directory,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
             "PATH": f"{_SCRIPTS}:{os.environ['PATH']}",
             "HOME": os.environ.get("HOME", "/"),
             "KUBECONFIG": str(self.kubeconfig),
             "TZ": "UTC",
             "PYTHONUTF8": "1",
         }
+
+    def _run(self, *arguments: str, directory: Path | None = None) -> Answer:
         done = subprocess.run(
             [str(self.kubectl), *arguments],
             cwd=directory,
-            env=environment,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

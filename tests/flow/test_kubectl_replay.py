@@ -1,10 +1,11 @@
-"""`kubectl replay` on the whole stack, by a user with no rights but those in docs/kubectl-replay.md."""
+"""`kubectl replay` on the whole stack, by a user who has only the Roles of docs/kubectl-replay.md."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -121,6 +122,19 @@ def test_a_clip_that_was_changed_on_the_volume_is_not_taken_for_the_clip(
     assert "cat failed in pod" in gone.err
     assert "No such file" in gone.err
     assert [path.name for path in tmp_path.iterdir()] == ["whole.mp4"]
+
+
+def test_a_download_that_is_interrupted_leaves_neither_pod_nor_file(
+    stack: Stack, replay: Plugin, recording: str, tmp_path: Path
+) -> None:
+    name = replay("save", recording, "--last", "3s", "--wait", "-o", "name").out.strip()
+    with replay.started("download", name, directory=tmp_path) as downloading:
+        stack.wait_for("the reader", lambda: readers(stack), seconds=30)
+        downloading.send_signal(signal.SIGINT)
+        code = downloading.wait(60)
+    assert code == 130
+    stack.wait_for("the end of the reader", lambda: not readers(stack), seconds=30)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ls_and_describe_show_the_window_as_the_agent_sees_it(

@@ -176,7 +176,7 @@ async def _fetch(session: Session, pod: str, path: PurePosixPath, clip: Clip, fi
                 count += len(chunk)
                 await out.write(chunk)
         if count != clip.bytes:
-            raise PluginError(f"{count} bytes came of {clip.bytes}: the stream broke off, try again")
+            raise PluginError(f"{count} bytes came, and the clip has {clip.bytes}: try again")
         if clip.sha256 is not None and digest.hexdigest() != clip.sha256:
             raise PluginError(f"what came has another sha256 than the clip ({clip.sha256}): try again")
         await asyncio.to_thread(part.replace, file)

@@ -27,7 +27,8 @@ import os, sys, urllib.request
 with open(os.environ["REPLAY_AGENT_TOKEN_DIRECTORY"] + "/token") as file:
     token = file.read().strip()
 address, port = os.environ["REPLAY_AGENT_BIND_ADDRESS"], os.environ.get("REPLAY_AGENT_PORT", "8480")
-url, headers = f"http://{address}:{port}/v1/coverage", {"Authorization": f"Bearer {token}"}
+host = f"[{address}]" if ":" in address else address
+url, headers = f"http://{host}:{port}/v1/coverage", {"Authorization": f"Bearer {token}"}
 with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
     sys.stdout.buffer.write(answer.read())
 """

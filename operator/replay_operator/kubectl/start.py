@@ -131,17 +131,17 @@ def _source(_: click.Context, __: click.Parameter, value: str) -> tuple[str, str
     return room, identity
 
 
-def _tracks(*values: str) -> click.Choice[str]:
-    return click.Choice([*values, NO_TRACK], case_sensitive=False)
+def _tracks(sources: type[VideoSource | AudioSource]) -> click.Choice[str]:
+    return click.Choice([*(each.value for each in sources), NO_TRACK], case_sensitive=False)
 
 
 @click.command("start", short_help="Record what a participant shows.")
 @click.argument("source", metavar="ROOM/IDENTITY", callback=_source)
 @click.option(
-    "--video", type=_tracks(*VideoSource), default=VideoSource.SCREEN_SHARE.value, show_default=True,
+    "--video", type=_tracks(VideoSource), default=VideoSource.SCREEN_SHARE.value, show_default=True,
     help="Which video track.",
 )  # fmt: skip
-@click.option("--audio", type=_tracks(*AudioSource), help="Which audio track; else the one of that video.")
+@click.option("--audio", type=_tracks(AudioSource), help="Which audio track; else the one of that video.")
 @click.option("--window", type=DURATION, help="How far back it reaches, such as 10m.")
 @click.option("--segment", type=DURATION, help="Length of a segment, such as 4s.")
 @click.option("--preset", type=choice_of(EncodingPreset), help="Encoding.")

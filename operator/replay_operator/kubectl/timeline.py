@@ -61,11 +61,12 @@ def picture(
         ink: What to draw with.
     """
     columns = max(NARROWEST, width - LABEL_WIDTH)
-    lines = [_label("recorded") + _cells(axis, recorded, columns, ink.whole, ink)]
+    there = (ink.whole, ink.part, ink.nothing)
+    # A pin is drawn wherever it touches: a short one must not vanish.
+    held = (ink.pinned, ink.pinned, ink.nothing)
+    lines = [_label("recorded") + _cells(axis, recorded, columns, there)]
     lines.append(_label("") + _scale(axis, columns))
-    lines += [
-        _label("pinned") + _cells(axis, [pin], columns, ink.pinned, ink) + f" {pin.name}" for pin in pins
-    ]
+    lines += [_label("pinned") + _cells(axis, [pin], columns, held) + f" {pin.name}" for pin in pins]
     return lines
 
 
@@ -73,18 +74,16 @@ def _label(text: str) -> str:
     return text.ljust(LABEL_WIDTH)
 
 
-def _cells(axis: Stretch, there: Sequence[Stretch], columns: int, whole: str, ink: Ink) -> str:
-    step = axis.length / columns
-    merged = _merged(there)
-    # A pin is drawn wherever it touches: a short one must not vanish.
-    part = whole if whole == ink.pinned else ink.part
-    return "".join(
-        _cell(axis.start + step * column, step, merged, (whole, part, ink.nothing))
-        for column in range(columns)
-    )
+_Marks = tuple[str, str, str]
+"""For a column that is there, that is there in part, and that is not."""
 
 
-def _cell(start: datetime, step: timedelta, there: Sequence[Stretch], marks: tuple[str, str, str]) -> str:
+def _cells(axis: Stretch, there: Sequence[Stretch], columns: int, marks: _Marks) -> str:
+    step, merged = axis.length / columns, _merged(there)
+    return "".join(_cell(axis.start + step * column, step, merged, marks) for column in range(columns))
+
+
+def _cell(start: datetime, step: timedelta, there: Sequence[Stretch], marks: _Marks) -> str:
     end = start + step
     covered = sum((max(min(end, s.end) - max(start, s.start), timedelta()) for s in there), timedelta())
     whole, part, nothing = marks

@@ -84,6 +84,33 @@ def test_a_server_that_does_not_answer_is_said_as_kubectl_says_it(
     assert "/namespaces/mine/replaycaptures" in said, "the namespace is that of the context"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["start", "standup/alice"],
+        ["start", "standup/alice", "--video", "camera", "--audio", "None", "--preset", "H264_1080P_30"],
+        ["save", "alice", "--last", "5m", "--tail", "Flush", "--trim", "segment", "--holes", "close"],
+        [
+            "save",
+            "alice",
+            "--last",
+            "5m",
+            "--when-short",
+            "Fail",
+            "--deletion-policy",
+            "Delete",
+            "--ttl",
+            "24h",
+        ],
+    ],
+)
+def test_values_are_taken_as_the_resource_has_them_and_in_small_letters(
+    arguments: list[str], kubeconfig: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--kubeconfig", kubeconfig]) == 1
+    assert capsys.readouterr().err.startswith("Unable to connect to the server: ")
+
+
 def test_a_flag_after_the_subcommand_counts_more_than_one_before_it(
     kubeconfig: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
