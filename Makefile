@@ -21,6 +21,18 @@ demo: setup bed ## Record a buffer and save a clip on a real control plane, prin
 cluster: setup bed ## Bring up the real control plane with the node stand-in, until Ctrl-C
 	@$(BIN)/python -m tests.testbed up
 
+.PHONY: kind-up
+kind-up: ## LiveKit and the operator in a kind cluster, with real containers (needs Docker, kind, kubectl, helm)
+	@manifests/kind/kind.sh up
+
+.PHONY: kind-demo
+kind-demo: ## Record a buffer and save a clip in that cluster, print where the MP4 is
+	@manifests/kind/kind.sh demo
+
+.PHONY: kind-down
+kind-down: ## Delete that cluster with everything in it
+	@manifests/kind/kind.sh down
+
 ##@ For developers
 .PHONY: setup
 setup: .venv/.stamp system-packages ## Make .venv with replay-operator in it, and what the tests need beside it
@@ -95,6 +107,11 @@ generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's sc
 .PHONY: docs
 docs: .venv-docs/.stamp ## Build the documentation site into site/; fails on a broken link
 	@.venv-docs/bin/mkdocs build --strict
+
+.PHONY: record-statuses
+record-statuses: setup bed ## Keep what statuses say while the flow tests run, for tests/argocd (about 10 minutes)
+	rm -f tests/data/argocd/statuses.jsonl
+	$(PYTEST) -p tests.argocd.recording tests/flow
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew
