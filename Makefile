@@ -109,9 +109,9 @@ docs: .venv-docs/.stamp ## Build the documentation site into site/; fails on a b
 	@.venv-docs/bin/mkdocs build --strict
 
 .PHONY: record-statuses
-record-statuses: setup bed ## Keep what statuses say while the flow tests run, for tests/argocd (about 10 minutes)
+record-statuses: setup bed ## Keep what statuses say while contract and flow tests run, for tests/argocd (about 10 minutes)
 	rm -f tests/data/argocd/statuses.jsonl
-	$(PYTEST) -p tests.argocd.recording tests/flow
+	$(PYTEST) -p tests.argocd.recording tests/contract tests/flow
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew

@@ -1,8 +1,8 @@
 """A pytest plugin that keeps what statuses say while other tests run (`make record-statuses`).
 
-What is in the file already stays: delete it to begin anew.
-
-One object is kept for each combination of conditions, the first one that is seen.
+It listens to the contract tests' Kubernetes in memory, and to every control plane that gets an install. One
+object is kept for each combination of conditions, the first that is seen. What is in the file already stays:
+delete it to begin anew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import pytest
 
+from tests.contract.fake_cluster import FakeCluster
 from tests.stack.stack import Stack
 from tests.testbed.binaries import control_plane_binaries
 from tests.testbed.controlplane import ControlPlane
@@ -46,7 +47,7 @@ def kept(body: Json) -> Json:
 
 
 class Recording:
-    """Watches each control plane that gets an install."""
+    """Sees every status that is written while it is registered."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._objects: dict[Key, Json] = {}
@@ -56,13 +57,20 @@ class Recording:
         self._watched: set[str] = set()
         self._processes: list[subprocess.Popen[str]] = []
         self._monkeypatch = monkeypatch
-        install = Stack.install
+        install, patch_status = Stack.install, FakeCluster.patch_status
 
         def install_and_watch(stack: Stack, **given: Any) -> None:
             install(stack, **given)
             self._watch(stack.plane)
 
+        async def patch_and_keep(cluster: FakeCluster, *given: Any) -> Json | None:
+            written = await patch_status(cluster, *given)
+            if written is not None and written["kind"].startswith("Replay"):
+                self._keep(written)
+            return written
+
         monkeypatch.setattr(Stack, "install", install_and_watch)
+        monkeypatch.setattr(FakeCluster, "patch_status", patch_and_keep)
 
     def pytest_unconfigure(self) -> None:
         """Writes the file."""
@@ -92,9 +100,13 @@ class Recording:
     def _read(self, events: IO[str]) -> None:
         for line in events:
             event = json.loads(line)
-            body = event["object"]
-            if event["type"] in ("ADDED", "MODIFIED") and "deletionTimestamp" not in body["metadata"]:
-                self._objects.setdefault(key_of(body), kept(body))
+            if event["type"] in ("ADDED", "MODIFIED"):
+                self._keep(event["object"])
+
+    def _keep(self, body: Json) -> None:
+        # Argo CD itself says Progressing of what is being deleted, and asks no script.
+        if "deletionTimestamp" not in body["metadata"]:
+            self._objects.setdefault(key_of(body), kept(body))
 
 
 def pytest_configure(config: pytest.Config) -> None:
