@@ -22,6 +22,18 @@ demo: setup bed ## Record a buffer and save a clip on a real control plane, prin
 cluster: setup bed ## Bring up the real control plane with the node stand-in, until Ctrl-C
 	@$(BIN)/python -m tests.testbed up
 
+.PHONY: kind-up
+kind-up: ## LiveKit and the operator in a kind cluster, with real containers (needs Docker, kind, kubectl, helm)
+	@manifests/kind/kind.sh up
+
+.PHONY: kind-demo
+kind-demo: ## Record a buffer and save a clip in that cluster, print where the MP4 is
+	@manifests/kind/kind.sh demo
+
+.PHONY: kind-down
+kind-down: ## Delete that cluster with everything in it
+	@manifests/kind/kind.sh down
+
 ##@ For developers
 .PHONY: setup
 setup: .venv/.stamp system-packages ## Make .venv with replay-operator in it, and what the tests need beside it
@@ -115,6 +127,11 @@ sbom: .venv-docs/.stamp ## Write the bill of materials of the image's Python pac
 	@mkdir -p $(DIST)
 	@PYTHONWARNINGS=ignore .venv-docs/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
 		--output-format JSON --output-file $(DIST)/replay-operator.cdx.json requirements/runtime.lock
+
+.PHONY: record-statuses
+record-statuses: setup bed ## Keep what statuses say while contract and flow tests run, for tests/argocd (about 10 minutes)
+	rm -f tests/data/argocd/statuses.jsonl
+	$(PYTEST) -p tests.argocd.recording tests/contract tests/flow
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew

@@ -121,3 +121,9 @@ def test_an_object_that_the_operator_has_not_looked_at_is_in_progress(
     seen = body if status is None else body | {"status": status}
     assert argolua.kstatus(seen) == "Current", "kstatus alone would call it done"
     assert health(argolua, seen)["status"] == "Progressing"
+
+
+def test_the_page_about_gitops_says_the_same() -> None:
+    page = (CUSTOMIZATIONS.parents[2] / "docs" / "gitops.md").read_text()
+    for real, shown in [*HEALTH_OF.items(), ("Current", "Suspended")]:
+        assert f" | {real} | {shown} |" in page

@@ -162,3 +162,20 @@ def test_outcomes_are_told_with_a_signature_and_again_when_they_were_not_taken(
             ),
             seconds=30,
         )
+
+
+def test_an_object_that_gitops_tracks_outlives_its_time_and_says_so(stack: Stack, recording: str) -> None:
+    body = capture_object("tracked", recording, ttlSecondsAfterFinished=1)
+    mark = "argocd.argoproj.io/tracking-id"
+    body["metadata"]["annotations"] = {mark: "team:replaybuffer.dev/ReplayCapture:flow/tracked"}
+    stack.apply(body)
+    held = stack.wait_for_condition("rcap", "tracked", "TTLExpired", seconds=60)
+    conditions = {c["type"]: c for c in held["status"]["conditions"]}
+    assert (conditions["TTLExpired"]["reason"], mark in conditions["TTLExpired"]["message"]) == (
+        "TTLHeld",
+        True,
+    )
+    assert conditions["Ready"]["status"] == "True"
+    # Taken out of the tool's hands, it goes.
+    stack.kubectl("annotate", "rcap", "tracked", f"{mark}-")
+    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "tracked") is None, seconds=30)
