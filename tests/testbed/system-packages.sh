@@ -14,6 +14,8 @@ command -v chromium chromium-browser google-chrome >/dev/null || optional=(chrom
 command -v mkfs.xfs >/dev/null || optional+=(xfsprogs)
 # The catalogue's tests on Postgres too. Debian keeps its programs off the PATH.
 command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || optional+=(postgresql)
+# promtool checks the alerts, and a Prometheus scrapes a whole stack.
+command -v promtool >/dev/null || optional+=(prometheus)
 if [ ${#missing[@]} -eq 0 ]; then
   [ ${#optional[@]} -gt 0 ] && apt-cache show "${optional[@]}" >/dev/null 2>&1 || exit 0
 fi
