@@ -15,7 +15,15 @@ from tests.helm.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("helm_binary")
 
-BY_THE_POD = {"bind_address", "port", "agent_token_directory", "kubeconfig", "notify_secret"}
+BY_THE_POD = {
+    "bind_address",
+    "port",
+    "agent_token_directory",
+    "catalogue_api_token_directory",
+    "kubeconfig",
+    "notify_secret",
+    "quota_cache_url",
+}
 """Settings that the chart's own templates decide, or that come from a Secret."""
 
 

@@ -41,13 +41,26 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             "priorityClassName": "replay-captures",
             "serviceAccount": {"name": "cutter", "annotations": {"example.com/role": "none"}},
         },
-        "limits": {"maxBuffers": 0, "writeBudgetMBps": 75},
+        "limits": {
+            "maxBuffers": 0,
+            "writeBudgetMBps": 75,
+            "maxArchivePerOwner": "50Gi",
+            "maxCapturesPerOwnerMinute": 3,
+            "maxCapturesPerOwnerHour": 30,
+        },
+        "catalogue": {
+            "clips": {"keepDays": 90, "keepQuotaPercent": 80},
+            "quotaCache": {"existingSecret": "replay-redis"},
+            "api": {"enabled": True},
+        },
         "webhooks": {"enabled": True},
         "networkPolicy": {"enabled": True},
         "monitoring": {
             "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}}
         },
         "operator": {
+            "logLevels": "livekit=DEBUG",
+            "logFormat": "json",
             "extraSettings": {"REPLAY_PORT": 8080},
             "nodeSelector": {"kubernetes.io/os": "linux"},
             "tolerations": [{"key": "media", "operator": "Exists"}],
