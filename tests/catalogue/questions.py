@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Select
 
 from replay_operator.catalogue.clips import page_of_clips, tied_to_resources
+from replay_operator.catalogue.kept_clips import finished_before, oldest_of_owner
 from replay_operator.catalogue.listing import Chosen, Place
 from replay_operator.catalogue.owners import archive_use
 from replay_operator.catalogue.sessions import (
@@ -54,6 +55,14 @@ QUESTIONS: dict[str, tuple[Select[*tuple[object, ...]], str]] = {
     "open sessions": (open_in(NAMESPACE), "ix_buffer_session_status_ended_at"),
     "archive of an owner": (archive_use(HEAVY_OWNER), "ix_replay_clip_owner_created_at"),
     "buffers of an owner": (buffers_in_use(HEAVY_OWNER), "ix_buffer_session_owner_status"),
+    "finished clips, oldest first": (
+        finished_before(NAMESPACE, at(-12_000_000)),
+        "ix_replay_clip_status_finished_at",
+    ),
+    "clips of an owner, oldest first": (
+        oldest_of_owner(NAMESPACE, HEAVY_OWNER),
+        "ix_replay_clip_owner_created_at",
+    ),
     "captures of the last hour": (captures_since(HEAVY_OWNER, NOW, HOUR), "ix_replay_clip_owner_created_at"),
     "owners with clips": (owners_with_clips("user-3", 50), "ix_replay_clip_owner_created_at"),
 }

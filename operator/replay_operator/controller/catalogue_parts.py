@@ -15,7 +15,7 @@ from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.catalogue_feed import CatalogueFeed
 from replay_operator.controller.clip_retention import ClipRetention
-from replay_operator.controller.part_settings import clip_retention_limits, quota_limits
+from replay_operator.controller.part_settings import clip_retention_limits
 from replay_operator.controller.quota_book import QuotaBook
 from replay_operator.controller.reservations import Reservations
 from replay_operator.controller.store import ObjectStore
@@ -89,7 +89,7 @@ def build_catalogue_parts(
             clock=clock,
         )
     quotas = QuotaBook(
-        quota_limits(settings),
+        settings.quota_limits(),
         recorded=feed.facts if feed else None,
         reservations=reservations,
         captures=captures,
@@ -101,7 +101,7 @@ def build_catalogue_parts(
         return CatalogueParts(quotas, feed)
     retention = ClipRetention(
         limits,
-        defaults=quota_limits(settings),
+        defaults=settings.quota_limits(),
         clips=KeptClips(catalogue.database, settings.namespace),
         owners=feed.owners,
         captures=captures,

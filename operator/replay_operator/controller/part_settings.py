@@ -13,7 +13,6 @@ from replay_operator.domain.admission import MEGABYTE, Limits
 from replay_operator.domain.claims import ClaimPlan
 from replay_operator.domain.clip_retention import ClipRetentionLimits
 from replay_operator.domain.quantity import parse_quantity
-from replay_operator.domain.quotas import QuotaLimits
 from replay_operator.settings import OperatorSettings
 
 
@@ -74,17 +73,6 @@ def capacity_settings(settings: OperatorSettings) -> CapacitySettings:
             of_room=settings.max_buffers_per_room,
             write_bytes_per_second=budget * MEGABYTE if budget is not None else None,
         ),
-    )
-
-
-def quota_limits(settings: OperatorSettings) -> QuotaLimits:
-    """Pick what every owner may have who has no limits of its own."""
-    archive = settings.max_archive_per_owner
-    return QuotaLimits(
-        archive_bytes=None if archive is None else parse_quantity(archive),
-        buffers=settings.max_buffers_per_owner,
-        captures_per_minute=settings.max_captures_per_owner_minute,
-        captures_per_hour=settings.max_captures_per_owner_hour,
     )
 
 
