@@ -42,10 +42,9 @@ async def catalogues(folder: Path, rows: int) -> AsyncIterator[dict[str, Databas
             stack.push_async_callback(database.close)
             await bring_up_to_date(database)
             begun = time.monotonic()
-            await fill(database, rows)
-            print(
-                f"{engine}: {rows} clips with files and {rows} sessions in {time.monotonic() - begun:.1f} s"
-            )
+            await fill(database, clips=rows, sessions=rows // 5)
+            seconds = time.monotonic() - begun
+            print(f"{engine}: {rows} clips with files and {rows // 5} sessions in {seconds:.1f} s")
             databases[engine] = database
         yield databases
 

@@ -25,10 +25,13 @@ _AGO = {
     " || '.000000'",
 }
 _NUMBERS = {
-    "postgresql": "FROM generate_series(CAST(0 AS bigint), :last) AS numbers(n)",
+    "postgresql": "FROM generate_series(CAST(:first AS bigint), :last) AS numbers(n)",
     "sqlite": "FROM (WITH RECURSIVE numbers(n) AS"
-    " (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :last) SELECT n FROM numbers)",
+    " (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last) SELECT n FROM numbers) AS numbers",
 }
+_SLICE = 100_000
+"""Rows in a statement: it has to end within the time that the catalogue gives one."""
+
 _OWNER = f"CASE WHEN n % 100 = 0 THEN '{HEAVY_OWNER}' ELSE 'user-' || (n % 9973) END"
 _CLIP = "CASE WHEN n % 1000 = 3 THEN 'Pending' WHEN n % 50 = 1 THEN 'Failed' ELSE 'Ready' END"
 _SESSION = "CASE WHEN n % 200 = 3 THEN 'Active' WHEN n % 200 = 5 THEN 'Paused' ELSE 'Ended' END"
@@ -40,8 +43,8 @@ SELECT {uid}, 'team', 'clip-' || n, {owner}, 'room-' || (n % 5003), 'buffer', 'G
  45000000, {made}, {made} {numbers}
 """
 _FILES = """
-INSERT INTO clip_file SELECT uid, '{kind}', 'user/' || name || '.{ending}', {size}, NULL FROM replay_clip
-WHERE status = 'Ready'
+INSERT INTO clip_file SELECT {uid}, '{kind}', 'user/clip-' || n || '.{ending}', {size}, NULL {numbers}
+WHERE {status} = 'Ready'
 """
 _SESSIONS = """
 INSERT INTO buffer_session
@@ -50,34 +53,33 @@ SELECT {uid}, 'team', 'buffer-' || n, {owner}, 'room-' || (n % 5003), 'alice', {
 """
 
 
-async def fill(database: Database, rows: int) -> None:
-    """Make clips with their files, and as many sessions.
+async def fill(database: Database, *, clips: int, sessions: int) -> None:
+    """Make clips with their files, and sessions.
 
     Postgres counts its rows by itself sooner or later, and plans by it; SQLite does not, and is not asked to.
 
     Args:
         database: With an empty schema.
-        rows: Clips, and sessions.
+        clips: How many.
+        sessions: How many.
     """
     dialect = database.engine.dialect.name
-    words = {
-        "uid": _UID[dialect],
-        "owner": _OWNER,
-        "made": _AGO[dialect].format(seconds=13),
-        "over": _AGO[dialect].format(seconds=12),
-        "numbers": _NUMBERS[dialect],
-    }
-    statements = [
-        _CLIPS.format(status=_CLIP, **words),
-        _FILES.format(kind="Video", ending="mp4", size=45_000_000),
-        _FILES.format(kind="Thumbnail", ending="jpg", size="NULL"),
-        _SESSIONS.format(status=_SESSION, **words),
+    words = {"uid": _UID[dialect], "owner": _OWNER, "numbers": _NUMBERS[dialect]}
+    made, over = (_AGO[dialect].format(seconds=seconds) for seconds in (13, 12))
+    of_clips = [
+        _CLIPS.format(status=_CLIP, made=made, **words),
+        _FILES.format(status=_CLIP, kind="Video", ending="mp4", size=45_000_000, **words),
+        _FILES.format(status=_CLIP, kind="Thumbnail", ending="jpg", size="NULL", **words),
     ]
-    async with database.writing() as connection:
-        for statement in statements:
-            values = {"last": rows - 1} if ":last" in statement else {}
-            # To SQLAlchemy every other colon would begin a name.
-            escaped = re.sub(r":(?!last)", r"\:", statement)
-            await connection.execute(text(escaped), values)
-        if dialect == "postgresql":
+    of_sessions = [_SESSIONS.format(status=_SESSION, made=made, over=over, **words)]
+    for statements, rows in ((of_clips, clips), (of_sessions, sessions)):
+        for first in range(0, rows, _SLICE):
+            values = {"first": first, "last": min(rows, first + _SLICE) - 1}
+            for statement in statements:
+                # To SQLAlchemy every other colon would begin a name.
+                escaped = re.sub(r":(?!first|last)", r"\\:", statement)
+                async with database.writing() as connection:
+                    await connection.execute(text(escaped), values)
+    if dialect == "postgresql":
+        async with database.writing() as connection:
             await connection.execute(text("ANALYZE"))

@@ -25,7 +25,7 @@ async def filled(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
         url = request.getfixturevalue("postgres_server").new_database()
     database = open_database(SecretStr(url))
     await bring_up_to_date(database)
-    await fill(database, ROWS)
+    await fill(database, clips=ROWS, sessions=ROWS)
     yield database
     await database.close()
 

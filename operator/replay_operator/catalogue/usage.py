@@ -15,14 +15,12 @@ from sqlmodel import col
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.owners import ArchiveUse, Owners
 from replay_operator.catalogue.tables import BufferSession, OwnerQuota, ReplayClip, SessionStatus
+from replay_operator.domain.captures import Refusal
 from replay_operator.domain.quotas import HOUR, MINUTE, QuotaLimits
 from replay_operator.domain.status_contract import BufferState
 
 _WITHOUT_A_PLACE = (BufferState.SUSPENDED, BufferState.WAITING_FOR_ADMISSION)
 """Buffers that do not count against the number that an owner may have."""
-
-_REFUSED = "QuotaExceeded"
-"""Reason of a capture that a quota refused: it counts against none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,8 @@ def captures_since(owner: str, now: datetime, period: timedelta) -> Select[int]:
     return select(func.count()).where(
         col(ReplayClip.owner) == owner,
         col(ReplayClip.created_at) > now - period,
-        col(ReplayClip.reason) != _REFUSED,
+        # One that a quota refused counts against none.
+        col(ReplayClip.reason) != Refusal.QUOTA_EXCEEDED,
     )
 
 
