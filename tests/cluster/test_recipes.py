@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster.test_manifests import Right, may
 from tests.livekit_double.fixtures import DoubleInProcess
 from tests.testbed.build_cache import built_once, cache_directory
 from tests.testbed.controlplane import ControlPlane
@@ -83,23 +84,9 @@ def back_end(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Bac
     (tmp_path / "token").write_text(found.kubectl("create", "token", ACCOUNT).strip())
     found.write_kubeconfig()
     deadline = time.monotonic() + DEADLINE_SECONDS
-    as_it = f"--as=system:serviceaccount:{namespace}:{ACCOUNT}"
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {
-            "resourceAttributes": {
-                "namespace": namespace,
-                "verb": "create",
-                "group": "replaybuffer.dev",
-                "resource": "replaycaptures",
-            }
-        },
-    }
+    account = f"system:serviceaccount:{namespace}:{ACCOUNT}"
     # The authorizer learns of a new RoleBinding through a watch, shortly after it was made.
-    while '"allowed":true' not in found.kubectl(
-        "create", "-f", "-", as_it, "-o", "json", stdin=json.dumps(review)
-    ).replace(" ", ""):
+    while not may(control_plane, account, namespace, Right("create", "replaybuffer.dev", "replaycaptures")):
         assert time.monotonic() < deadline, "the rights that the recipe shows give its account nothing"
     return found
 
