@@ -47,7 +47,7 @@ WELL = {
     "replay_operator_queue_age_seconds": "0.2x200",
     "replay_catalogue_up": "1x200",
 }
-"""A hundred minutes of an install that is well, a sample every half minute. Some things happen: a user asks wrongly,
+"""A hundred minutes of an install that is well, a sample each half minute. A user asks wrongly,
 one list of LiveKit is lost, somebody reaches a quota."""
 
 
