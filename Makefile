@@ -51,6 +51,7 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md --check
 	$(BIN)/replay-operator crds helm/replay-operator/definitions --check
 	$(BIN)/python -m tests.helm --check
+	$(BIN)/python -m tests.monitoring.dashboard --check
 
 .PHONY: unit
 unit: setup ## Unit tests alone
@@ -111,6 +112,7 @@ generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's sc
 	$(BIN)/replay-operator crds crds --pages docs/reference
 	$(BIN)/replay-operator crds helm/replay-operator/definitions
 	$(BIN)/python -m tests.helm
+	$(BIN)/python -m tests.monitoring.dashboard
 	$(BIN)/python -m tests.argocd
 
 .PHONY: docs

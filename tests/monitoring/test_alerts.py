@@ -29,7 +29,7 @@ WELL = {
     'replay_buffer_capture_duration_seconds_bucket{le="2"}': "0+4x200",
     'replay_buffer_capture_duration_seconds_bucket{le="5"}': "0+4x200",
     'replay_buffer_capture_duration_seconds_bucket{le="+Inf"}': "0+4x200",
-    'replay_catalogue_quota_refusals_total{quota="captures"}': "0+0.5x200",
+    'replay_buffer_capture_errors_total{error_type="QuotaExceeded"}': "0+0.5x200",
     "replay_agent_volume_full_seconds": "+Infx200",
     "replay_agent_trimmed_buffers": "0x200",
     'replay_agent_volume_bytes{what="missing"}': "0x200",
@@ -91,7 +91,7 @@ FIRING = [
     ),
     Case(
         "ReplayQuotaStorm",
-        {'replay_catalogue_quota_refusals_total{quota="captures"}': "0+20x200"},
+        {'replay_buffer_capture_errors_total{error_type="QuotaExceeded"}': "0+20x200"},
         "200",
     ),
     Case("ReplayBufferVolumeFillsUp", {"replay_agent_volume_full_seconds": "7200x200"}, "2h 0m 0s"),
@@ -243,12 +243,4 @@ def test_alerts_and_runbooks_name_only_metrics_that_there_are() -> None:
     known = {metric.name for metric in declared()}
     texts = [rule["expr"] for rule in alerts().values()]
     texts += [page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")]
-    assert {name for text in texts for name in named_metrics(text)} - known - COMING == set()
-
-
-COMING = {
-    "replay_catalogue_up",
-    "replay_catalogue_waiting_objects",
-    "replay_catalogue_refused_rows_total",
-    "replay_catalogue_quota_refusals_total",
-}
+    assert {name for text in texts for name in named_metrics(text)} - known == set()
