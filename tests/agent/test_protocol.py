@@ -126,3 +126,10 @@ async def test_health_and_readiness_need_no_token(rig: Rig) -> None:
     async with rig.client.get("/healthz") as answer:
         assert answer.status == 200
     assert await rig.ready() == (200, "ok\n")
+
+
+async def test_an_agent_that_has_not_looked_yet_tells_of_no_full_volume_and_of_every_reason(rig: Rig) -> None:
+    metrics = await rig.metrics()
+    assert metrics["replay_agent_volume_full_seconds"] == float("inf")
+    assert metrics['replay_agent_deleted_bytes_total{reason="window"}'] == 0
+    assert metrics['replay_agent_deleted_segments_total{reason="orphan"}'] == 0

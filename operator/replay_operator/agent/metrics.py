@@ -11,6 +11,9 @@ from replay_operator import __version__
 from replay_operator.api.agent import VolumeSpace
 from replay_operator.metric_registry import MetricRegistry, Page
 
+DELETION_REASONS = ("window", "bytes", "floor", "orphan")
+"""Outside the window or expired; more than the buffer may have; the free space floor; nobody's."""
+
 _SCAN_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 
@@ -84,6 +87,11 @@ class AgentMetrics:
             "replay_agent_scan_errors_total",
             "Runs or volumes that could not be read, and indexes that could not be kept.",
         )
+        # What is not known yet must not look like a full disk, and a rate does not see a series begin.
+        self.volume_full_seconds.set(math.inf)
+        for reason in DELETION_REASONS:
+            self.deleted_segments.labels(reason)
+            self.deleted_bytes.labels(reason)
 
     @property
     def registry(self) -> CollectorRegistry:
