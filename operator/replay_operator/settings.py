@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from replay_operator.domain.notification import signing_key
 from replay_operator.domain.quantity import parse_quantity
 from replay_operator.domain.quotas import QuotaLimits
+from replay_operator.logs import LogFormat, LogLevel, LogLevels
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
 
@@ -74,7 +75,9 @@ class OperatorSettings(CatalogueSettings):
     kubeconfig: Path | None = None
     bind_address: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Of /metrics, /healthz and /readyz.")] = 8080
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: LogLevel = "INFO"
+    log_levels: Annotated[LogLevels, Field(description="Of single parts: livekit=DEBUG,kopf=WARNING.")] = ""
+    log_format: LogFormat = "text"
 
     buffer_claim: str = "replay-buffers"
     buffer_claim_size: Quantity = "20Gi"

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replay_operator.domain.free_space import parse_floor
+from replay_operator.logs import LogFormat, LogLevel, LogLevels
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -36,6 +37,9 @@ class AgentSettings(BaseSettings):
         part_grace_seconds: How long an unfinished file of an ended capture stays on the archive volume.
         free_space_floor: What has to stay free of the buffer volume: a share (5%) or bytes (2Gi).
         floor_interval_seconds: How often the free space is looked at.
+        log_level: How much is logged.
+        log_levels: The same of single parts, such as `agent.scan=DEBUG`.
+        log_format: Lines of text, or of JSON.
     """
 
     model_config = SettingsConfigDict(env_prefix="REPLAY_AGENT_", frozen=True)
@@ -54,3 +58,6 @@ class AgentSettings(BaseSettings):
     part_grace_seconds: Seconds = 3600.0
     free_space_floor: Annotated[str, AfterValidator(_checked_floor)] = "5%"
     floor_interval_seconds: Annotated[float, Field(gt=0)] = 1.0
+    log_level: LogLevel = "INFO"
+    log_levels: LogLevels = ""
+    log_format: LogFormat = "text"

@@ -71,6 +71,7 @@ def _operator(arguments: Sequence[str]) -> int:
     from replay_operator.catalogue.errors import CatalogueError  # noqa: PLC0415 - see above
     from replay_operator.controller.leader import LeadershipLost  # noqa: PLC0415 - see above
     from replay_operator.controller.runtime import NotInstalled, run_operator  # noqa: PLC0415 - see above
+    from replay_operator.logs import set_up_logging  # noqa: PLC0415 - see above
     from replay_operator.settings import LiveKitSettings, OperatorSettings  # noqa: PLC0415 - see above
 
     _no_arguments("run", "The operator; its settings are REPLAY_* and LIVEKIT_* variables.", arguments)
@@ -78,7 +79,7 @@ def _operator(arguments: Sequence[str]) -> int:
         settings, livekit = OperatorSettings(), LiveKitSettings()
     except ValidationError as error:
         return _misconfigured(str(error))
-    _log(settings.log_level)
+    set_up_logging(settings.log_level, format_=settings.log_format, levels=settings.log_levels)
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:
         asyncio.run(run_operator(settings, livekit))
@@ -97,13 +98,14 @@ def _agent(arguments: Sequence[str]) -> int:
 
     from replay_operator.agent.main import run_agent  # noqa: PLC0415 - see above
     from replay_operator.agent.settings import AgentSettings  # noqa: PLC0415 - see above
+    from replay_operator.logs import set_up_logging  # noqa: PLC0415 - see above
 
     _no_arguments("agent", "The agent; its settings are REPLAY_AGENT_* variables.", arguments)
     try:
         settings = AgentSettings()
     except ValidationError as error:
         return _misconfigured(str(error))
-    _log("INFO")
+    set_up_logging(settings.log_level, format_=settings.log_format, levels=settings.log_levels)
     asyncio.run(run_agent(settings))
     return 0
 
@@ -113,7 +115,7 @@ def _capture(arguments: Sequence[str]) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from replay_operator.media.worker import run_capture  # noqa: PLC0415 - only this process needs it
 
-    _log("INFO")
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
     return run_capture(arguments, os.environ)
 
 
@@ -166,9 +168,3 @@ def _no_arguments(name: str, description: str, arguments: Sequence[str]) -> None
 def _misconfigured(message: str) -> int:
     print(f"replay-operator: {message}", file=sys.stderr)  # noqa: T201 - before logging is set up
     return EXIT_CONFIGURATION
-
-
-def _log(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for noisy in ("kopf.objects", "aiohttp.access"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -258,7 +258,7 @@ class BufferReconciler:
         """Stop an egress; give why that must be tried again, or None."""
         if self._egresses.is_silent(egress_id, self._clock()):
             return None
-        log.info("stopping egress %s: %s", egress_id, why)
+        log.info("stopping egress %s: %s", egress_id, why, extra={"egress": egress_id})
         try:
             await self._livekit.stop(egress_id)
         except EgressWorkerSilent as error:

@@ -95,7 +95,8 @@ class RunStarter:
         egress = await self._ask(request)
         if isinstance(egress, _Failure):
             return self._failed(decision, egress)
-        log.info("ReplayBuffer %s: egress %s writes run %s", buffer.metadata.name, egress.id, run)
+        about = {"buffer": buffer.metadata.name, "egress": egress.id, "run": run}
+        log.info("ReplayBuffer %(buffer)s: egress %(egress)s writes run %(run)s", about, extra=about)
         self._egresses.note_started(egress, self._clock())
         return replace(decision, recheck=self._clock() + timedelta(seconds=2 * segment_seconds))
 

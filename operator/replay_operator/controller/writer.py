@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 from replay_operator.api.meta import ObjectMeta, find_condition
@@ -20,6 +21,8 @@ from replay_operator.domain.status_contract import READY, STALLED, is_true
 T = TypeVar("T", ReplayBuffer, ReplayCapture)
 
 log = logging.getLogger(__name__)
+
+_FIELDS = {BUFFERS: "buffer", CAPTURES: "capture"}
 
 
 class StatusWriter:
@@ -79,12 +82,39 @@ class StatusWriter:
         if after is None or (before is not None and before.reason == after.reason):
             return
         type_of_event = EventType.WARNING if is_true(status.conditions, STALLED) else EventType.NORMAL
-        await self.tell(type_, old.metadata, Event(type_of_event, after.reason, after.message))
+        event = Event(type_of_event, after.reason, after.message)
+        await self.tell(type_, old.metadata, event, about=_about(old, status))
 
-    async def tell(self, type_: ResourceType, meta: ObjectMeta, event: Event) -> None:
-        """Post an Event about an object. One that is refused is logged and no more: it decides nothing."""
-        log.info("%s %s: %s: %s", type_.kind, meta.name, event.reason, event.message)
+    async def tell(
+        self,
+        type_: ResourceType,
+        meta: ObjectMeta,
+        event: Event,
+        about: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Post an Event about an object. One that is refused is logged and no more: it decides nothing.
+
+        Args:
+            type_: What the object is.
+            meta: Which one.
+            event: The news.
+            about: What else the line in the log names: `logs.FIELDS`.
+        """
+        fields = {"kind": type_.kind, "reason": event.reason, **about}
+        if type_ in _FIELDS:
+            fields[_FIELDS[type_]] = meta.name
+        log.info("%s %s: %s: %s", type_.kind, meta.name, event.reason, event.message, extra=fields)
         try:
             await post_event(self._gateway, event, type_, meta, self._clock())
         except ClusterError as error:
             log.warning("event %s for %s was not posted: %s", event.reason, meta.name, error)
+
+
+def _about(
+    old: ReplayBuffer | ReplayCapture, status: ReplayBufferStatus | ReplayCaptureStatus
+) -> Mapping[str, str]:
+    """Give what a transition is about beside its object."""
+    if isinstance(old, ReplayCapture):
+        return {"buffer": old.spec.buffer_ref.name}
+    egress = status.egress if isinstance(status, ReplayBufferStatus) else None
+    return {"egress": egress.id, "run": egress.run} if egress else {}
