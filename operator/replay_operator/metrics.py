@@ -111,9 +111,9 @@ class OperatorMetrics:
         )
         self.newest_age_seconds = declare.gauge(
             "replay_operator_newest_segment_age_seconds",
-            "How old the newest media on disk is, of the buffers that should record; quantile 1 is the "
+            "How old the newest media on disk is, of the buffers that should record; percentile 100 is the "
             "worst. Up to 2 x segmentSeconds + 0.7 s is normal.",
-            ["quantile"],
+            ["percentile"],
         )
         self.stale_buffers = declare.gauge(
             "replay_operator_stale_buffers",

@@ -95,7 +95,10 @@ ROWS: dict[str, tuple[Shown, ...]] = {
         lines(
             "Age of the newest segment",
             "Up to 2 x segmentSeconds + 0.7 s is normal. One buffer in trouble lifts only the worst.",
-            (f"max by (quantile) (replay_operator_newest_segment_age_seconds{{{HERE}}})", "{{quantile}}"),
+            (
+                f"max by (percentile) (replay_operator_newest_segment_age_seconds{{{HERE}}})",
+                "{{percentile}} %",
+            ),
             unit="s",
         ),
         lines(

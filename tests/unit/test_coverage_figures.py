@@ -11,23 +11,23 @@ from replay_operator.domain.coverage_figures import (
     SHOULD_RECORD,
     Newest,
     hole_seconds,
-    quantiles,
+    percentiles,
     worst_shift_seconds,
 )
 from tests.builders import at, run_coverage
 
 
 def test_without_buffers_no_age_is_told() -> None:
-    assert set(quantiles([]).values()) == {0.0}
+    assert set(percentiles([]).values()) == {0.0}
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
-def test_quantiles_are_ages_that_there_are_and_the_last_is_the_worst(ages: list[float]) -> None:
-    found = quantiles(ages)
-    assert found["1"] == max(ages)
+def test_percentiles_are_ages_that_there_are_and_the_last_is_the_worst(ages: list[float]) -> None:
+    found = percentiles(ages)
+    assert found["100"] == max(ages)
     assert set(found.values()) <= set(ages)
-    assert sum(age <= found["0.5"] for age in ages) * 2 >= len(ages)
-    assert sorted(found.values()) == [found[name] for name in ("0.5", "0.9", "0.99", "1")]
+    assert sum(age <= found["50"] for age in ages) * 2 >= len(ages)
+    assert sorted(found.values()) == [found[name] for name in ("50", "90", "99", "100")]
 
 
 @pytest.mark.parametrize(("age", "stale"), [(20.7, False), (34.9, False), (35.1, True)])

@@ -15,7 +15,7 @@ from replay_operator.domain.coverage_figures import (
     Newest,
     hole_seconds,
     newest_of,
-    quantiles,
+    percentiles,
     worst_shift_seconds,
 )
 from replay_operator.domain.layout import buffer_path
@@ -74,8 +74,8 @@ class CoverageFigures:
     def measure(self) -> None:
         """Set the gauges from what is known now."""
         found = [newest for buffer in self._buffers if (newest := self._newest(buffer)) is not None]
-        for quantile, age in quantiles([newest.age_seconds for newest in found]).items():
-            self._metrics.newest_age_seconds.labels(quantile=quantile).set(age)
+        for percentile, age in percentiles([newest.age_seconds for newest in found]).items():
+            self._metrics.newest_age_seconds.labels(percentile=percentile).set(age)
         self._metrics.stale_buffers.set(sum(newest.is_stale for newest in found))
         self._metrics.clock_shift_seconds.set(
             worst_shift_seconds(run for runs in self._runs.values() for run in runs.values())

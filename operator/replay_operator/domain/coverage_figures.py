@@ -24,7 +24,7 @@ NOTHING_TO_RECORD = frozenset(
 )
 """What passes in these states is no loss: nobody published, or nobody wanted it."""
 
-QUANTILES = (0.5, 0.9, 0.99, 1.0)
+PERCENTILES = (50, 90, 99, 100)
 
 _FRESH_SEGMENTS = 3
 _FRESH_SECONDS = 5
@@ -45,16 +45,16 @@ class Newest:
         return self.age_seconds > _FRESH_SEGMENTS * self.segment_seconds + _FRESH_SECONDS
 
 
-def quantiles(ages: Sequence[float]) -> dict[str, float]:
-    """Give the quantiles of some numbers by the nearest rank; 0 where there is none.
+def percentiles(ages: Sequence[float]) -> dict[str, float]:
+    """Give percentiles of some numbers by the nearest rank; 0 where there is none.
 
     Args:
         ages: In any order.
     """
     ordered = sorted(ages)
     return {
-        f"{quantile:g}": ordered[max(0, math.ceil(quantile * len(ordered)) - 1)] if ordered else 0.0
-        for quantile in QUANTILES
+        str(percentile): ordered[max(0, math.ceil(percentile * len(ordered) / 100) - 1)] if ordered else 0.0
+        for percentile in PERCENTILES
     }
 
 
