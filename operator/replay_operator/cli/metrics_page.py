@@ -22,7 +22,7 @@ Operator and agent serve them without a token on `/metrics`: see the ports in [o
 Labels are bounded: no names of buffers, rooms or people. Who asks for OpenMetrics gets the uid of a capture
 as exemplar of its duration. Counters begin at zero with each process; those of the operator grow in the
 leader only. Alerts on them are in `helm/replay-operator/files/rules.yaml`, each with a page in
-[runbooks/](runbooks/), and a dashboard for Grafana is in `helm/replay-operator/files/dashboard.json`.
+[runbooks/](runbooks/README.md), and a dashboard for Grafana in `helm/replay-operator/files/dashboard.json`.
 """
 
 
