@@ -37,13 +37,29 @@ def helm(*arguments: str, stdin: str | None = None, kubeconfig: Path | None = No
     Raises:
         HelmError: It failed; with what it said.
     """
+    return run_helm(*arguments, stdin=stdin, kubeconfig=kubeconfig).stdout
+
+
+def run_helm(
+    *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """As `helm`, with what it says to standard error: the logs of hooks.
+
+    Args:
+        arguments: See `helm`.
+        stdin: See `helm`.
+        kubeconfig: See `helm`.
+
+    Raises:
+        HelmError: It failed; with what it said.
+    """
     cluster = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
     done = subprocess.run(
         [str(helm_binary()), *arguments, *cluster], input=stdin, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise HelmError(f"helm {' '.join(arguments)}: {done.stderr.strip()}{done.stdout.strip()}")
-    return done.stdout
+    return done
 
 
 def render_text(

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.helm.chart import CHART, RELEASE, ROOT, helm
+from tests.helm.chart import CHART, RELEASE, ROOT, run_helm
 from tests.stack.livekit import livekit_objects
 from tests.stack.stack import ALICE, SMALL_FLOOR, Stack
 
@@ -53,8 +53,9 @@ class Release:
         self._helm("upgrade", RELEASE, str(CHART), "--values", "-", *WAIT, stdin=changed)
 
     def test(self) -> str:
-        """Run `helm test`; give what it said."""
-        return self._helm("test", RELEASE, "--timeout", "100s")
+        """Run `helm test`; give what it said, with the logs of its hooks."""
+        done = self._run("test", RELEASE, "--timeout", "100s")
+        return done.stdout + done.stderr
 
     def uninstall(self) -> None:
         """Uninstall and wait until what it deletes is gone."""
@@ -91,7 +92,10 @@ class Release:
         return {name for name in names if name.partition("/")[2] not in theirs} - server
 
     def _helm(self, *arguments: str, stdin: str | None = None) -> str:
-        return helm(
+        return self._run(*arguments, stdin=stdin).stdout
+
+    def _run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return run_helm(
             *arguments,
             "--namespace",
             self.stack.namespace,

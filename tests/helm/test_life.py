@@ -77,7 +77,7 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
     old = release.generation()
     token = release.token()
 
-    # A setting rolls the operator, a new configuration the workers, and the labels roll everything.
+    # A setting rolls the operator, a new configuration the workers.
     release.upgrade(recording={"segmentSeconds": 4}, fleet={"trackCompositeCpuCost": 1.5})
     stack.wait_for("the end of the old workers", lambda: not release.workers_of(old), seconds=120)
     end = now_text()

@@ -56,7 +56,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "webhooks": {"enabled": True},
         "networkPolicy": {"enabled": True},
         "monitoring": {
-            "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}}
+            "rules": {"enabled": True},
+            "dashboard": {"enabled": True},
+            "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
         },
         "operator": {
             "logLevels": "livekit=DEBUG",
