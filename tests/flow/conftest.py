@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -70,6 +71,13 @@ BufferFactory = Callable[..., str]
 @pytest.fixture
 def new_buffer(stack: Stack) -> Iterator[BufferFactory]:
     """Makes a room with alice in it and a small buffer for her screen; both are gone after the test."""
+    with buffers_of_a_while(stack) as make:
+        yield make
+
+
+@contextmanager
+def buffers_of_a_while(stack: Stack) -> Iterator[BufferFactory]:
+    """What `new_buffer` gives, for fixtures that live longer than a test."""
     made: list[str] = []
 
     def make(**spec: Any) -> str:
