@@ -101,6 +101,9 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
     release.uninstall()
 
     assert release.recordings() == []
+    # helm does not wait for pods: the collector deletes them after their Deployment.
+    workers = "app.kubernetes.io/part-of=replay-operator,!replaybuffer.dev/capture-uid"
+    stack.wait_for("the end of all pods", lambda: not stack.list_all("pods", labels=workers), seconds=60)
     jobs = {
         f"job.batch/{job['metadata']['name']}"
         for job in stack.list_all("jobs", labels="replaybuffer.dev/capture-uid")
