@@ -1,20 +1,24 @@
 """The schema at start: made, changed, left alone or refused."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection, inspect, text
 
 from replay_operator.catalogue.database import Database, open_database
 from replay_operator.catalogue.errors import CatalogueAwayError, SchemaRefusedError, UnsupportedDatabaseError
-from replay_operator.catalogue.migrate import alembic_config, bring_up_to_date, known_revisions
-from replay_operator.catalogue.schema import SchemaStep, schema_step
+from replay_operator.catalogue.migrate import bring_up_to_date
+from replay_operator.catalogue.schema import REVISIONS, SchemaStep, schema_step
 from replay_operator.catalogue.tables import BufferSession
+from replay_operator.catalogue.upgrade import alembic_config
 
 
 def test_no_schema_is_made() -> None:
@@ -84,8 +88,26 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
         assert await connection.run_sync(lambda sync: inspect(sync).get_table_names()) == []
 
 
-def test_revisions_are_given_oldest_first() -> None:
-    assert known_revisions() == sorted(known_revisions())
+def test_the_revisions_are_those_of_the_migrations_oldest_first() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert [script.revision for script in scripts] == [*reversed(REVISIONS)]
+
+
+UP_TO_DATE = """
+import asyncio, sys
+from pydantic import SecretStr
+from replay_operator.catalogue.database import open_database
+from replay_operator.catalogue.migrate import bring_up_to_date
+
+print(asyncio.run(bring_up_to_date(open_database(SecretStr(sys.argv[1])))), "alembic" in sys.modules)
+"""
+
+
+def test_alembic_is_loaded_for_a_change_of_the_schema_alone(tmp_path: Path) -> None:
+    # It takes 8 MiB for as long as the process lives.
+    command = [sys.executable, "-c", UP_TO_DATE, f"sqlite:///{tmp_path}/catalogue.db"]
+    starts = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert [start.stdout for start in starts] == ["Upgrade True\n", "Nothing False\n"]
 
 
 @pytest.mark.parametrize("url", ["mysql://u:geheim@h/d", "sqlite:///relative.db", "sqlite://", "geheim"])

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.errors import SchemaMissingError
-from replay_operator.catalogue.schema import SchemaStep, schema_step
+from replay_operator.catalogue.schema import REVISIONS, SchemaStep, schema_step
 
 _LOCK = 0x5265706C6179
 """Postgres's advisory locks are numbers; this one spells `Replay`."""
 
 _LOCK_SECONDS = 60
-
-
-def alembic_config(connection: Connection | None = None) -> Config:
-    """Give alembic's configuration for the migrations in this package.
-
-    Args:
-        connection: What to migrate, in a transaction already.
-    """
-    config = Config()
-    config.set_main_option("script_location", "replay_operator.catalogue:migrations")
-    config.attributes["connection"] = connection
-    return config
-
-
-def known_revisions() -> list[str]:
-    """Give the revisions of this version, oldest first."""
-    scripts = ScriptDirectory.from_config(alembic_config())
-    return [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 async def bring_up_to_date(database: Database) -> SchemaStep:
@@ -49,9 +27,8 @@ async def bring_up_to_date(database: Database) -> SchemaStep:
         SchemaRefusedError: A newer version has been at it.
         CatalogueAwayError: The database does not answer, or another process holds the lock for too long.
     """
-    known = known_revisions()
     async with database.reading() as connection:
-        if schema_step(await connection.run_sync(_found), known) is SchemaStep.NOTHING:
+        if schema_step(await connection.run_sync(_found), REVISIONS) is SchemaStep.NOTHING:
             return SchemaStep.NOTHING
     # On SQLite the writing transaction is the lock.
     async with database.writing() as connection:
@@ -59,7 +36,7 @@ async def bring_up_to_date(database: Database) -> SchemaStep:
             await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         # Somebody else may have done it while this process waited for the lock.
-        step = schema_step(await connection.run_sync(_found), known)
+        step = schema_step(await connection.run_sync(_found), REVISIONS)
         if step is SchemaStep.UPGRADE:
             await connection.run_sync(_upgrade)
         return step
@@ -77,7 +54,7 @@ async def require_schema(database: Database) -> None:
         CatalogueAwayError: The database does not answer.
     """
     async with database.reading() as connection:
-        step = schema_step(await connection.run_sync(_found), known_revisions())
+        step = schema_step(await connection.run_sync(_found), REVISIONS)
     if step is not SchemaStep.NOTHING:
         raise SchemaMissingError(
             "the catalogue's schema is older than this version, or there is none yet: start the operator of "
@@ -86,8 +63,13 @@ async def require_schema(database: Database) -> None:
 
 
 def _found(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
 def _upgrade(connection: Connection) -> None:
-    command.upgrade(alembic_config(connection), "head")
+    # alembic takes 8 MiB, and a process whose schema is up to date has no use for it.
+    from replay_operator.catalogue.upgrade import upgrade  # noqa: PLC0415
+
+    upgrade(connection)

@@ -8,6 +8,9 @@ from typing import NoReturn
 
 from replay_operator.catalogue.errors import SchemaRefusedError
 
+REVISIONS = ("0001", "0002")
+"""Of this version, oldest first: one for each file in `migrations/versions`."""
+
 
 class SchemaStep(StrEnum):
     """What the start has to do."""
