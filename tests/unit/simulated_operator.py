@@ -14,12 +14,12 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
 from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
-from replay_operator.controller.assembly import CONFLICT_SECONDS
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.calm import Calm
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.egresses import EgressBook
 from replay_operator.controller.flushes import FlushBook
+from replay_operator.controller.operator import CONFLICT_SECONDS
 from replay_operator.controller.queue import MAX_BACKOFF_SECONDS
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore

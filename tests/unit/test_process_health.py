@@ -14,8 +14,8 @@ import pytest
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.controller import process_health
-from replay_operator.controller.assembly import Operator
 from replay_operator.controller.health import serve_health
+from replay_operator.controller.operator import Operator
 from replay_operator.controller.process_health import ProcessHealth
 from replay_operator.controller.store import ObjectStore
 from replay_operator.domain.fleet import FleetMap

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from replay_operator.api.agent import Coverage
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.connection import Catalogue
-from replay_operator.cluster.gateway import Conflict, KubernetesGateway
+from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.calm import Calm
@@ -20,7 +18,7 @@ from replay_operator.controller.capture_figures import CaptureFigures
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.capture_retirement import CaptureRetirement, RetirementSettings
 from replay_operator.controller.captures import CaptureReconciler, CaptureSettings
-from replay_operator.controller.catalogue_parts import CatalogueParts, build_catalogue_parts
+from replay_operator.controller.catalogue_parts import build_catalogue_parts
 from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.coverage_figures import CoverageFigures
 from replay_operator.controller.egresses import EgressBook
@@ -33,6 +31,7 @@ from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.leader_only import LeaderOnlyLiveKit
 from replay_operator.controller.measured_livekit import MeasuredLiveKit
 from replay_operator.controller.notify import Notifier
+from replay_operator.controller.operator import Operator
 from replay_operator.controller.part_settings import (
     capacity_settings,
     install_settings,
@@ -48,12 +47,9 @@ from replay_operator.domain.fleet import FleetPod, WorkerView
 from replay_operator.domain.notification import News
 from replay_operator.livekit.poller import Snapshot, SnapshotPoller
 from replay_operator.livekit.port import LiveKit
-from replay_operator.livekit.webhooks import Hint
 from replay_operator.livekit.workers import FleetWatch
 from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
-
-CONFLICT_SECONDS = 0.5
 
 AskWorker = Callable[[FleetPod], Awaitable[WorkerView | None]]
 
@@ -61,64 +57,6 @@ AskWorker = Callable[[FleetPod], Awaitable[WorkerView | None]]
 def utc_now() -> datetime:
     """Give the time. The only clock of the operator: everything else gets it handed in."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Operator:
-    """The parts of a running operator."""
-
-    settings: OperatorSettings
-    queue: KeyedQueue[Key]
-    inbox: Inbox
-    buffers: BufferReconciler
-    calm: Calm
-    flushes: FlushBook
-    captures: CaptureReconciler
-    install: InstallReconciler
-    policy: PolicyPublisher
-    coverage: CoverageWatch
-    free_space: FreeSpaceNews
-    poller: SnapshotPoller
-    fleet: FleetWatch
-    rooms: RoomLookup
-    notifier: Notifier | None
-    catalogue: CatalogueParts
-    metrics: OperatorMetrics
-    may_act: Callable[[], bool]
-
-    def take_hint(self, hint: Hint) -> None:
-        """Look where a webhook points. It only wakes: a lost or forged one costs nothing but time."""
-        for room in hint.rooms:
-            self.rooms.note_change(room)
-        for buffer in self.inbox.buffers:
-            if buffer.spec.room in hint.rooms:
-                self.queue.add(Key(Kind.BUFFER, buffer.metadata.uid))
-        if hint.egress_ids:
-            self.poller.poke()
-        if hint.worker_suspected_dead:
-            self.fleet.poke()
-
-    def postponed(self, key: Key) -> float | None:
-        """Give by how many seconds a re-check that is due has become too early, or None."""
-        return self.calm.seconds(key.uid) if key.kind is Kind.BUFFER else None
-
-    async def reconcile(self, key: Key) -> float | None:
-        """Reconcile one object, counted and timed; a deposed leader does nothing more."""
-        if not self.may_act():
-            return None
-        begun = time.monotonic()
-        result = "error"
-        try:
-            reconciler = self.buffers if key.kind is Kind.BUFFER else self.captures
-            delay = await reconciler.reconcile(key.uid)
-            result = "ok"
-        except Conflict:
-            # Somebody changed the object since it was read; its event is on the way.
-            result, delay = "conflict", CONFLICT_SECONDS
-        finally:
-            self.metrics.reconciles.labels(kind=key.kind, result=result).inc()
-            self.metrics.reconcile_seconds.labels(kind=key.kind).observe(time.monotonic() - begun)
-        return delay
 
 
 def build_operator(

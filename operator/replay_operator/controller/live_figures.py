@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replay_operator.controller.assembly import Operator
 from replay_operator.controller.keys import Kind
+from replay_operator.controller.operator import Operator
 from replay_operator.domain.fleet_places import places_free, workers_by_load
 from replay_operator.metrics import OperatorMetrics
 

@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from replay_operator.controller.assembly import Operator
 from replay_operator.controller.live_figures import LiveFigures
+from replay_operator.controller.operator import Operator
 from replay_operator.metrics import OperatorMetrics
 
 HEARTBEAT_SECONDS = 5.0

@@ -16,11 +16,12 @@ from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.lease import KubernetesLease
 from replay_operator.cluster.resources import BUFFERS, CAPTURES
 from replay_operator.controller.agent_client import AgentClient
-from replay_operator.controller.assembly import Operator, build_operator, utc_now
+from replay_operator.controller.assembly import build_operator, utc_now
 from replay_operator.controller.catalogue_api.serve import catalogue_api
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.leader import Elector
 from replay_operator.controller.notify import WebhookSender
+from replay_operator.controller.operator import Operator
 from replay_operator.controller.own_loop import OwnLoop
 from replay_operator.controller.process_health import ProcessHealth
 from replay_operator.controller.stop_signals import StopSignals, stop_signals
