@@ -258,3 +258,10 @@ class TestTheStructuralSchema:
         odd = type("Odd", (ApiModel,), {"__annotations__": {"field": annotation}, "__doc__": "Odd."})
         with pytest.raises(UnsupportedSchemaError, match=complaint):
             structural_schema(odd)
+
+
+@pytest.mark.parametrize("field", ["owner", "room"])
+def test_a_capture_can_say_of_its_buffer_whatever_that_may_be(field: str) -> None:
+    fields = dict(all_fields())
+    told, asked = fields[f"ReplayCapture.status.source.{field}"], fields[f"ReplayBuffer.spec.{field}"]
+    assert told["maxLength"] >= asked["maxLength"]

@@ -206,7 +206,7 @@ class CaptureSource(ApiModel):
     owner: Annotated[
         str | None, Field(max_length=253, description="Owner of the buffer, as its spec named it then.")
     ] = None
-    room: Annotated[str | None, Field(max_length=253, description="Room of the buffer.")] = None
+    room: Annotated[str | None, Field(max_length=256, description="Room of the buffer.")] = None
 
 
 class ResolvedRange(ApiModel):
