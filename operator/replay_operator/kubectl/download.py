@@ -78,7 +78,7 @@ async def download(session: Session, name: str, target: Path | None, *, force: b
     if not force and await asyncio.to_thread(file.exists):
         raise PluginError(f"{file} exists: give another name, or --force")
     agent = await find_agent(session)
-    async with _running(session, reader_pod(agent, capture)) as pod:
+    async with running(session, reader_pod(agent, capture)) as pod:
         await _fetch(session, pod, path, clip, file)
     checked = "sha256 verified" if clip.sha256 else "its size verified; it has no sha256 yet"
     tell(f"{file}: {human_bytes(clip.bytes)}, {checked}")
@@ -127,18 +127,36 @@ async def _clip(session: Session, name: str) -> tuple[Json, Clip]:
 
 
 @asynccontextmanager
-async def _running(session: Session, body: Json) -> AsyncIterator[str]:
-    """Give the name of a pod that runs until the end of the block."""
+async def running(session: Session, body: Json) -> AsyncIterator[str]:
+    """Give the name of a pod that runs until the end of the block.
+
+    Args:
+        session: Where.
+        body: The pod.
+
+    Raises:
+        PluginError: It cannot start.
+        ClusterError: The API server refuses it.
+    """
     name = body["metadata"]["name"]
-    await session.gateway.create(PODS, session.namespace, body)
+    try:
+        await session.gateway.create(PODS, session.namespace, body)
+    except asyncio.CancelledError:
+        # The server may have made it: only its answer was not waited for.
+        await _delete(session, name)
+        raise
     try:
         await _wait_until_running(session, name)
         yield name
     finally:
-        try:
-            await asyncio.shield(session.gateway.delete(PODS, session.namespace, name))
-        except ClusterError as error:
-            remark(f"warning: pod {name} could not be deleted and ends by itself within the hour: {error}")
+        await _delete(session, name)
+
+
+async def _delete(session: Session, name: str) -> None:
+    try:
+        await asyncio.shield(session.gateway.delete(PODS, session.namespace, name))
+    except ClusterError as error:
+        remark(f"warning: pod {name} could not be deleted and ends by itself within the hour: {error}")
 
 
 async def _wait_until_running(session: Session, name: str) -> None:

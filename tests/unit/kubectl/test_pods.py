@@ -1,16 +1,21 @@
+import asyncio
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
+from kubernetes.aio.client import ApiClient
 
 from replay_operator.api.replaycapture import Clip
+from replay_operator.cluster.gateway import Json, KubernetesGateway
+from replay_operator.cluster.resources import ResourceType
 from replay_operator.kubectl.agent_pod import AgentPod, read_agent_pod
-from replay_operator.kubectl.download import clip_file, target_file
+from replay_operator.kubectl.download import clip_file, running, target_file
 from replay_operator.kubectl.download_pod import LIFE_SECONDS, reader_pod
 from replay_operator.kubectl.errors import PluginError
 from replay_operator.kubectl.live import ASK
+from replay_operator.kubectl.session import Session
 from tests.unit.kubectl.objects import CLIP, capture_json
 
 AGENT_MANIFEST = Path(__file__).parents[3] / "manifests" / "base" / "agent.yaml"
@@ -91,3 +96,35 @@ def test_what_the_agent_is_asked_with_uses_only_what_its_manifest_sets() -> None
     variables = {each["name"] for each in agent_pod()["spec"]["containers"][0]["env"]}
     assert set(re.findall(r'os\.environ\["(\w+)"\]', ASK)) <= variables
     compile(ASK, "ask", "exec")
+
+
+class SlowToAnswer:
+    """An API server that has made the pod, and whose answer does not come."""
+
+    def __init__(self) -> None:
+        self.pods: set[str] = set()
+        self.made = asyncio.Event()
+
+    async def create(self, _type: ResourceType, _namespace: str, body: Json) -> None:
+        self.pods.add(body["metadata"]["name"])
+        self.made.set()
+        await asyncio.Event().wait()
+
+    async def delete(self, _type: ResourceType, _namespace: str, name: str) -> None:
+        self.pods.remove(name)
+
+
+async def test_a_download_that_is_interrupted_while_its_pod_is_made_leaves_none(agent: AgentPod) -> None:
+    server = SlowToAnswer()
+    session = Session(cast("KubernetesGateway", server), cast("ApiClient", None), "replay")
+
+    async def download() -> None:
+        async with running(session, reader_pod(agent, capture_json())):
+            pytest.fail("it runs, and nobody has said so")
+
+    downloading = asyncio.ensure_future(download())
+    await server.made.wait()
+    downloading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await downloading
+    assert server.pods == set()
