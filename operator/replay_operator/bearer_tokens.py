@@ -5,12 +5,10 @@ from __future__ import annotations
 import hmac
 from pathlib import Path
 
+from replay_operator.secret_files import SecretFiles
+
 TOKEN_FILES = ("token", "previous-token")
 """Both are accepted, so that server and clients need not change over at the same instant."""
-
-_LIMIT_BYTES = 4096
-
-_Stamp = tuple[int, int, int]
 
 
 def bearer_token(authorization: str) -> str | None:
@@ -32,9 +30,7 @@ class TokenFiles:
         Args:
             directory: It holds `token` and perhaps `previous-token`.
         """
-        self._paths = tuple(directory / name for name in TOKEN_FILES)
-        self._stamps: tuple[_Stamp | None, ...] | None = None
-        self._tokens: tuple[bytes, ...] = ()
+        self._tokens = SecretFiles(directory, TOKEN_FILES)
 
     def accepts(self, offered: str) -> bool:
         """Say whether a token is a good one, in a time that does not depend on how much of it is right.
@@ -43,33 +39,9 @@ class TokenFiles:
             offered: The token of a request.
         """
         sent = offered.encode()
-        matches = [hmac.compare_digest(sent, token) for token in self._current()]
+        matches = [hmac.compare_digest(sent, token) for token in self._tokens.current()]
         return any(matches)
 
     def any_known(self) -> bool:
         """Say whether there is a token at all."""
-        return bool(self._current())
-
-    def _current(self) -> tuple[bytes, ...]:
-        stamps = tuple(_stamp(path) for path in self._paths)
-        if stamps != self._stamps:
-            found = (_read(path) for path in self._paths)
-            self._tokens = tuple(token for token in found if token)
-            self._stamps = stamps
-        return self._tokens
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LIMIT_BYTES).strip()
-    except OSError:
-        return b""
+        return bool(self._tokens.current())
