@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -121,6 +123,14 @@ def test_a_line_break_in_a_name_makes_no_other_scope() -> None:
     assert first != signed_query(KEY, Scope("clip", "a"), NOW)
     with pytest.raises(AddressRefusedError):
         check_address([KEY], Scope("buffer", "a"), dict(parse_qsl(first)), NOW)
+
+
+def test_it_is_signed_as_the_page_about_operations_says() -> None:
+    expires = str(int(NOW.timestamp()) + 60)
+    signed = f"replay-operator/signed-address/1\n{expires}\nbuffer\n{BUFFER.subject}"
+    digest = hmac.new(KEY.secret, signed.encode(), "sha256").digest()
+    signature = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    check_address([KEY], BUFFER, {"expires": expires, "signature": signature}, NOW)
 
 
 def test_a_key_is_never_shown_and_a_short_one_is_refused() -> None:

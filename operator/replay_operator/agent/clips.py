@@ -84,12 +84,23 @@ class ClipArchive:
             raise ClipRefusedError(f"{wanted.path} belongs to another capture ({owner}): it stays")
 
 
+def clip_parts(path: str) -> tuple[str, ...] | None:
+    """Take the path of a clip apart; None for one that leaves the archive volume or is hidden on it.
+
+    Args:
+        path: Relative to the volume.
+    """
+    parts = PurePosixPath(path).parts
+    plain = all(part and not part.startswith(".") and "\0" not in part for part in parts)
+    if not parts or not plain or PurePosixPath(path).is_absolute() or not parts[-1].endswith(".mp4"):
+        return None
+    return parts
+
+
 def _parts(wanted: ClipDeletion) -> tuple[str, ...]:
     """Take the path apart, and refuse one that the capture worker would not have written."""
-    parts = PurePosixPath(wanted.path).parts
-    plain = all(part and not part.startswith(".") and "\0" not in part for part in parts)
-    named = bool(parts) and parts[-1].endswith(f"-{wanted.capture_uid[:8]}.mp4")
-    if not plain or not named or PurePosixPath(wanted.path).is_absolute():
+    parts = clip_parts(wanted.path)
+    if parts is None or not parts[-1].endswith(f"-{wanted.capture_uid[:8]}.mp4"):
         raise ClipRefusedError(f"{wanted.path!r} cannot be the clip of capture {wanted.capture_uid}")
     return parts
 

@@ -106,6 +106,11 @@ class Agent:
         """Which policy is in force."""
         return self._book.ack
 
+    @property
+    def scanner(self) -> Scanner:
+        """What is known of the buffer volume, for whoever only looks."""
+        return self._scanner
+
     async def scan(self) -> None:
         """Look at the volume once; try to become its owner first when this agent is not."""
         began = time.perf_counter()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import RawIOBase
@@ -121,6 +123,27 @@ def temporary_name(name: str) -> str:
     return f".{name}.tmp"
 
 
+def open_file_below(root: Path, *parts: str) -> int:
+    """Open a regular file below `root` for reading and give its descriptor, which the caller closes.
+
+    Args:
+        root: The mounted volume.
+        *parts: Directories and at last the file's name.
+
+    Raises:
+        OSError: A part is missing (ENOENT) or a symbolic link, or the file is no regular one (EINVAL).
+    """
+    *directories, name = parts
+    with open_below(root, *directories) as directory:
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory
+        )
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", name)
+    return descriptor
+
+
 def read_below(root: Path, *parts: str, limit_bytes: int) -> bytes | None:
     """Read the last bytes of a file below `root`, or give None when there is no such regular file.
 
@@ -132,12 +155,8 @@ def read_below(root: Path, *parts: str, limit_bytes: int) -> bytes | None:
     Raises:
         OSError: The file cannot be read, or a part is a symbolic link.
     """
-    *directories, name = parts
     try:
-        with open_below(root, *directories) as directory:
-            descriptor = os.open(
-                name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory
-            )
+        descriptor = open_file_below(root, *parts)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor, "rb") as file:

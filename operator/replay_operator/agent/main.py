@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from replay_operator.agent.archive_meter import MEASURE_SECONDS
-from replay_operator.agent.clock import SystemClock
+from replay_operator.agent.clock import AgentClock, SystemClock
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.part_sweep import PART_SWEEP_SECONDS
 from replay_operator.agent.segment_probe import probe_segment
@@ -36,13 +37,14 @@ async def run_agent(settings: AgentSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    agent = Agent(settings, clock=SystemClock(), probe=probe_segment)
-    runner = web.AppRunner(make_app(agent), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
-    await runner.setup()
+    clock = SystemClock()
+    agent = Agent(settings, clock=clock, probe=probe_segment)
     try:
-        await web.TCPSite(runner, settings.bind_address, settings.port).start()
-        _logger.info("listening on %s", runner.addresses)
-        async with asyncio.TaskGroup() as loops:
+        async with (
+            _served(make_app(agent), settings.bind_address, settings.port),
+            _preview(agent, settings, clock),
+            asyncio.TaskGroup() as loops,
+        ):
             scanning = loops.create_task(_repeat(agent.scan, settings.scan_interval_seconds, stop))
             loops.create_task(_repeat(agent.maintain, settings.retention_interval_seconds, stop))
             loops.create_task(_repeat(agent.keep_floor, settings.floor_interval_seconds, stop))
@@ -55,8 +57,34 @@ async def run_agent(settings: AgentSettings) -> None:
             sweeping.cancel()
             measuring.cancel()
     finally:
-        await runner.cleanup()
         await agent.close()
+
+
+@asynccontextmanager
+async def _served(app: web.Application, address: str, port: int) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, address, port).start()
+        _logger.info("listening on %s", runner.addresses)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _preview(agent: Agent, settings: AgentSettings, clock: AgentClock) -> AsyncIterator[None]:
+    """Show buffers and clips to people, where the settings say so."""
+    if settings.preview_port is None:
+        yield
+        return
+    # The caches cost memory: only who shows anything pays.
+    from replay_operator.agent.preview.application import make_preview_app  # noqa: PLC0415 - see above
+    from replay_operator.agent.preview.parts import make_preview  # noqa: PLC0415 - see above
+
+    preview = await asyncio.to_thread(make_preview, agent, settings, clock)
+    async with _served(make_preview_app(preview), settings.bind_address, settings.preview_port):
+        yield
 
 
 async def _repeat(work: Callable[[], Awaitable[None]], interval_seconds: float, stop: asyncio.Event) -> None:

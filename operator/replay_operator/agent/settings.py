@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from replay_operator.domain.free_space import parse_floor
+from replay_operator.domain.quantity import parse_quantity
 from replay_operator.logs import LogFormat, LogLevel, LogLevels
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -16,6 +17,11 @@ Seconds = Annotated[float, Field(ge=0)]
 
 def _checked_floor(text: str) -> str:
     parse_floor(text)
+    return text
+
+
+def _checked_quantity(text: str) -> str:
+    parse_quantity(text)
     return text
 
 
@@ -37,6 +43,9 @@ class AgentSettings(BaseSettings):
         part_grace_seconds: How long an unfinished file of an ended capture stays on the archive volume.
         free_space_floor: What has to stay free of the buffer volume: a share (5%) or bytes (2Gi).
         floor_interval_seconds: How often the free space is looked at.
+        preview_port: TCP port that shows buffers and clips to people; None: none does.
+        preview_memory: What segments may take in memory, so that viewers share a read of a network volume.
+        preview_origins: Origins whose pages may play, with commas; `*` is any.
         log_level: How much is logged.
         log_levels: The same of single parts, such as `agent.scan=DEBUG`.
         log_format: Lines of text, or of JSON.
@@ -58,6 +67,9 @@ class AgentSettings(BaseSettings):
     part_grace_seconds: Seconds = 3600.0
     free_space_floor: Annotated[str, AfterValidator(_checked_floor)] = "5%"
     floor_interval_seconds: Annotated[float, Field(gt=0)] = 1.0
+    preview_port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    preview_memory: Annotated[str, AfterValidator(_checked_quantity)] = "64Mi"
+    preview_origins: Annotated[str, Field(pattern=r"^(\*|https?://[^/,\s]+(,https?://[^/,\s]+)*)?$")] = ""
     log_level: LogLevel = "INFO"
     log_levels: LogLevels = ""
     log_format: LogFormat = "text"

@@ -57,10 +57,15 @@ def stored_segments(run: RunState) -> list[StoredSegment]:
     return run.segments.stored(
         run.path.run,
         started_at_ns=clock[0] if clock else None,
-        guess_ns=(2 * _segment_seconds(run) + 1) * clocks.NANOSECONDS_PER_SECOND,
+        guess_ns=(2 * segment_seconds(run) + 1) * clocks.NANOSECONDS_PER_SECOND,
     )
 
 
-def _segment_seconds(run: RunState) -> int:
+def segment_seconds(run: RunState) -> int:
+    """Give the asked length of a segment, or the longest there is when nothing tells it.
+
+    Args:
+        run: The run.
+    """
     longest_allowed = 15
     return run.run_file.segment_seconds if run.run_file is not None else longest_allowed

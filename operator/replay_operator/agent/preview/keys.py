@@ -1,0 +1,44 @@
+"""The keys of addresses, from the mounted Secret."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from replay_operator.domain.signed_address import SigningKey, WeakKeyError
+from replay_operator.secret_files import SecretFiles
+
+KEY_FILES = ("preview-key", "previous-preview-key")
+"""Both are accepted, so that signer and agent need not change over at the same instant."""
+
+_logger = logging.getLogger(__name__)
+
+
+class PreviewKeys:
+    """Reads the keys again when their files change. It blocks: call it in a thread."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take the directory where the Secret is mounted.
+
+        Args:
+            directory: It holds `preview-key` and perhaps `previous-preview-key`.
+        """
+        self._files = SecretFiles(directory, KEY_FILES)
+        self._read: tuple[bytes, ...] = ()
+        self._keys: tuple[SigningKey, ...] = ()
+
+    def current(self) -> tuple[SigningKey, ...]:
+        """Give the keys that are accepted now. One that could be guessed is not."""
+        found = self._files.current()
+        if found is not self._read:
+            self._keys = tuple(key for secret in found if (key := _key(secret)) is not None)
+            self._read = found
+        return self._keys
+
+
+def _key(secret: bytes) -> SigningKey | None:
+    try:
+        return SigningKey(secret)
+    except WeakKeyError as error:
+        _logger.error("the preview opens nothing with it: %s", error)  # noqa: TRY400 - a setting, no fault of the code
+        return None

@@ -1,0 +1,87 @@
+"""The preview put together: what its requests need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from replay_operator.agent.clock import AgentClock
+from replay_operator.agent.daemon import Agent
+from replay_operator.agent.file_work import FileWork
+from replay_operator.agent.preview.book import PreviewBook
+from replay_operator.agent.preview.hot_segments import HotSegments
+from replay_operator.agent.preview.keys import PreviewKeys
+from replay_operator.agent.preview.shown_runs import ShownRuns
+from replay_operator.agent.settings import AgentSettings
+from replay_operator.agent.volume import Volume
+from replay_operator.agent.volume_facts import volume_facts
+from replay_operator.domain.quantity import parse_quantity
+
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "ceph", "cifs", "smb3", "lustre", "glusterfs", "9p"})
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the handlers need.
+
+    Attributes:
+        agent: Whose volumes are shown.
+        book: Makes the playlists.
+        hot: Segments in memory; None on a local volume, where the kernel keeps them.
+        keys: Open addresses.
+        files: The way to file operations: one of its own, so that viewers never hold up the scan.
+        volume: The buffer volume.
+        archive: Where the archive volume is mounted.
+        clock: Tells the time.
+        origins: Whose pages may play; `*` is any.
+    """
+
+    agent: Agent
+    book: PreviewBook
+    hot: HotSegments | None
+    keys: PreviewKeys
+    files: FileWork
+    volume: Volume
+    archive: Path
+    clock: AgentClock
+    origins: frozenset[str]
+
+
+def make_preview(
+    agent: Agent, settings: AgentSettings, clock: AgentClock, *, over_network: bool | None = None
+) -> Preview:
+    """Put the parts together. It looks at how the volume is mounted, and so blocks for a moment.
+
+    Args:
+        agent: Whose volumes are shown.
+        settings: Everything that can be set.
+        clock: Tells the time.
+        over_network: Whether reading the volume goes over a network; None looks at its mount.
+    """
+    if over_network is None:
+        over_network = is_over_network(settings.volume)
+    volume, files = Volume(settings.volume), FileWork()
+    memory_bytes = parse_quantity(settings.preview_memory) if over_network else 0
+    return Preview(
+        agent=agent,
+        book=PreviewBook(agent.scanner, ShownRuns(volume, files, clock.monotonic), clock),
+        hot=HotSegments(memory_bytes, clock.monotonic) if memory_bytes else None,
+        keys=PreviewKeys(settings.token_directory),
+        files=files,
+        volume=volume,
+        archive=settings.archive,
+        clock=clock,
+        origins=frozenset(filter(None, settings.preview_origins.split(","))),
+    )
+
+
+def is_over_network(root: Path) -> bool:
+    """Say whether a volume is mounted from elsewhere, as far as its file system tells.
+
+    Args:
+        root: Where it is mounted.
+    """
+    facts = volume_facts(root)
+    if facts is None:
+        return False
+    return facts.file_system in _NETWORK_FILE_SYSTEMS or facts.file_system.startswith("fuse.")
