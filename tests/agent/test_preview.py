@@ -68,7 +68,7 @@ async def viewer_of(rig: Rig, *, over_network: bool, **settings: Any) -> Viewer:
         preview_origins=ORIGIN,
         **settings,
     )
-    preview = make_preview(rig.agent, chosen, rig.clock, over_network=over_network)
+    preview = make_preview(rig.agent, chosen, rig.clock, is_remote=lambda _: over_network)
     server = TestServer(make_preview_app(preview), host="127.0.0.1")
     await server.start_server(access_log=None)  # as the agent's own process does
     client: Client = TestClient(server)
@@ -351,6 +351,35 @@ async def test_a_clip_comes_whole_or_in_ranges(rig: Rig, viewer: Viewer) -> None
     assert (status, headers["Content-Range"]) == (416, f"bytes */{len(content)}")
 
 
+async def test_a_range_of_a_clip_that_has_changed_since_is_not_mixed_with_the_old_one(
+    rig: Rig, viewer: Viewer
+) -> None:
+    content = keep_clip(rig)
+    old = "Sun, 22 Nov 2015 12:00:00 GMT"
+    assert (await viewer.clip(Range="bytes=100-299", If_Range=old))[:2] == (200, content)
+
+
+async def test_the_size_of_a_clip_can_be_asked(rig: Rig, viewer: Viewer) -> None:
+    content = keep_clip(rig)
+    url = URL(f"/v1/clips/{CLIP}?{viewer.query(Scope('clip', CLIP))}", encoded=True)
+    async with viewer.client.head(url) as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(content)))
+
+
+async def test_ffmpeg_reads_a_range_frame_by_frame(rig: Rig, viewer: Viewer) -> None:
+    await record(rig, 6)
+    more = f"&start={after(2):%Y-%m-%dT%H:%M:%SZ}&end={after(8):%Y-%m-%dT%H:%M:%SZ}"
+    process = await asyncio.create_subprocess_exec(
+        *("ffprobe", "-v", "error", "-count_packets", "-select_streams", "v"),
+        *("-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"),
+        str(viewer.client.make_url(f"{PLAYLIST}?{viewer.address}{more}")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, complaints = await asyncio.wait_for(process.communicate(), 60)
+    assert (set(told.split()), complaints) == ({b"90"}, b"")  # once for the program, once for the stream
+
+
 async def test_no_file_stays_open(rig: Rig, viewer: Viewer) -> None:
     await record(rig, 3)
     keep_clip(rig)
@@ -360,9 +389,9 @@ async def test_no_file_stays_open(rig: Rig, viewer: Viewer) -> None:
         await viewer.clip(Range="bytes=999999-")
     # aiohttp closes its own descriptor in a thread, after the answer.
     end = time.monotonic() + 10
-    while open_media() and time.monotonic() < end:
+    while open_media():
+        assert time.monotonic() < end, open_media()
         await asyncio.sleep(0.01)
-    assert not open_media()
 
 
 def open_media() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Self
 from urllib.parse import quote
@@ -15,7 +15,8 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 from replay_operator.agent.clips import clip_parts
 from replay_operator.agent.directories import open_file_below
 from replay_operator.agent.preview.opened_file import OpenedFileResponse
-from replay_operator.agent.preview.parts import Preview
+from replay_operator.agent.preview.parts import Preview, ShownVolume
+from replay_operator.agent.preview.threaded_file import send_in_threads
 from replay_operator.agent.segments import SegmentFile
 from replay_operator.api.model import ApiModel
 from replay_operator.domain.layout import RunPath, segment_index, segment_name
@@ -140,8 +141,7 @@ async def _segment(request: web.Request) -> web.StreamResponse:
             lambda: preview.files.run(_read_whole, preview, parts),
         )
         return web.Response(body=data, content_type=SEGMENT_MEDIA_TYPE)
-    descriptor = await preview.files.run(open_file_below, preview.volume.root, *parts)
-    return OpenedFileResponse(descriptor, {"Content-Type": SEGMENT_MEDIA_TYPE})
+    return await _sent(request, preview.buffers, parts, {"Content-Type": SEGMENT_MEDIA_TYPE})
 
 
 def _known_segment(preview: Preview, buffer: str, run: str, file: str) -> tuple[RunPath, SegmentFile] | None:
@@ -160,14 +160,23 @@ async def _clip(request: web.Request) -> web.StreamResponse:
     parts = clip_parts(path)
     if parts is None:
         raise FileNotFoundError(errno.ENOENT, "no clip has such a path")
-    descriptor = await preview.files.run(open_file_below, preview.archive, *parts)
-    return OpenedFileResponse(
-        descriptor,
-        {
-            "Content-Type": CLIP_MEDIA_TYPE,
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(parts[-1], safe='')}",
-        },
+    name = quote(parts[-1], safe="")
+    return await _sent(
+        request,
+        preview.archive,
+        parts,
+        {"Content-Type": CLIP_MEDIA_TYPE, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
     )
+
+
+async def _sent(
+    request: web.Request, volume: ShownVolume, parts: tuple[str, ...], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    files = request.app[_PREVIEW].files
+    descriptor = await files.run(open_file_below, volume.root, *parts)
+    if volume.over_network:
+        return await send_in_threads(request, descriptor, headers, files)
+    return OpenedFileResponse(descriptor, headers)
 
 
 async def _health(_: web.Request) -> web.Response:
@@ -181,7 +190,7 @@ async def _check(request: web.Request, scope: Scope) -> None:
 
 
 def _read_whole(preview: Preview, parts: tuple[str, ...]) -> bytes:
-    with os.fdopen(open_file_below(preview.volume.root, *parts), "rb") as file:
+    with os.fdopen(open_file_below(preview.buffers.root, *parts), "rb") as file:
         return file.read()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,14 @@ _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "ceph", "cifs", "smb3", "lustr
 
 
 @dataclass(frozen=True, slots=True)
+class ShownVolume:
+    """A mounted volume, and whether reading it goes over a network."""
+
+    root: Path
+    over_network: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What the handlers need.
 
@@ -30,8 +39,8 @@ class Preview:
         hot: Segments in memory; None on a local volume, where the kernel keeps them.
         keys: Open addresses.
         files: The way to file operations: one of its own, so that viewers never hold up the scan.
-        volume: The buffer volume.
-        archive: Where the archive volume is mounted.
+        buffers: The buffer volume.
+        archive: The archive volume.
         clock: Tells the time.
         origins: Whose pages may play; `*` is any.
     """
@@ -41,38 +50,10 @@ class Preview:
     hot: HotSegments | None
     keys: PreviewKeys
     files: FileWork
-    volume: Volume
-    archive: Path
+    buffers: ShownVolume
+    archive: ShownVolume
     clock: AgentClock
     origins: frozenset[str]
-
-
-def make_preview(
-    agent: Agent, settings: AgentSettings, clock: AgentClock, *, over_network: bool | None = None
-) -> Preview:
-    """Put the parts together. It looks at how the volume is mounted, and so blocks for a moment.
-
-    Args:
-        agent: Whose volumes are shown.
-        settings: Everything that can be set.
-        clock: Tells the time.
-        over_network: Whether reading the volume goes over a network; None looks at its mount.
-    """
-    if over_network is None:
-        over_network = is_over_network(settings.volume)
-    volume, files = Volume(settings.volume), FileWork()
-    memory_bytes = parse_quantity(settings.preview_memory) if over_network else 0
-    return Preview(
-        agent=agent,
-        book=PreviewBook(agent.scanner, ShownRuns(volume, files, clock.monotonic), clock),
-        hot=HotSegments(memory_bytes, clock.monotonic) if memory_bytes else None,
-        keys=PreviewKeys(settings.token_directory),
-        files=files,
-        volume=volume,
-        archive=settings.archive,
-        clock=clock,
-        origins=frozenset(filter(None, settings.preview_origins.split(","))),
-    )
 
 
 def is_over_network(root: Path) -> bool:
@@ -85,3 +66,35 @@ def is_over_network(root: Path) -> bool:
     if facts is None:
         return False
     return facts.file_system in _NETWORK_FILE_SYSTEMS or facts.file_system.startswith("fuse.")
+
+
+def make_preview(
+    agent: Agent,
+    settings: AgentSettings,
+    clock: AgentClock,
+    *,
+    is_remote: Callable[[Path], bool] = is_over_network,
+) -> Preview:
+    """Put the parts together. It looks at how the volumes are mounted, and so blocks for a moment.
+
+    Args:
+        agent: Whose volumes are shown.
+        settings: Everything that can be set.
+        clock: Tells the time.
+        is_remote: Says whether reading a volume goes over a network.
+    """
+    buffers = ShownVolume(settings.volume, is_remote(settings.volume))
+    files = FileWork()
+    memory_bytes = parse_quantity(settings.preview_memory) if buffers.over_network else 0
+    runs = ShownRuns(Volume(settings.volume), files, clock.monotonic)
+    return Preview(
+        agent=agent,
+        book=PreviewBook(agent.scanner, runs, clock),
+        hot=HotSegments(memory_bytes, clock.monotonic) if memory_bytes else None,
+        keys=PreviewKeys(settings.token_directory),
+        files=files,
+        buffers=buffers,
+        archive=ShownVolume(settings.archive, is_remote(settings.archive)),
+        clock=clock,
+        origins=frozenset(filter(None, settings.preview_origins.split(","))),
+    )

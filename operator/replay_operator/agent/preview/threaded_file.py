@@ -1,0 +1,79 @@
+"""Sends an open file of a network volume, whole or one range of it, and never reads in the event loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+from replay_operator.agent.file_work import FileWork
+
+CHUNK_BYTES = 1 << 20
+
+
+async def send_in_threads(
+    request: web.Request, descriptor: int, headers: Mapping[str, str], files: FileWork
+) -> web.StreamResponse:
+    """Send it: sendfile would hold up everything while the volume does not answer.
+
+    Conditions are not looked at: a request with one gets the whole file, which is always right.
+
+    Args:
+        request: What is answered.
+        descriptor: Of a regular file; it is closed in the end.
+        headers: Of the answer.
+        files: The way to file operations.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    try:
+        size = (await files.run(os.fstat, descriptor)).st_size
+        chosen = _chosen(request, size)
+        if chosen is None:
+            return web.Response(
+                status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                headers={"Content-Range": f"bytes */{size}"},
+            )
+        part = HTTPStatus.PARTIAL_CONTENT if _asks_for_part(request) else HTTPStatus.OK
+        answer = web.StreamResponse(status=part, headers={**headers, "Accept-Ranges": "bytes"})
+        answer.content_length = len(chosen)
+        if part is HTTPStatus.PARTIAL_CONTENT:
+            answer.headers["Content-Range"] = f"bytes {chosen.start}-{chosen.stop - 1}/{size}"
+        await answer.prepare(request)
+        if request.method != "HEAD":
+            await _send(answer, descriptor, chosen, files)
+        await answer.write_eof()
+        return answer
+    finally:
+        os.close(descriptor)
+
+
+async def _send(answer: web.StreamResponse, descriptor: int, chosen: range, files: FileWork) -> None:
+    at = chosen.start
+    while at < chosen.stop:
+        data = await files.run(os.pread, descriptor, min(CHUNK_BYTES, chosen.stop - at), at)
+        if not data:
+            # The file became shorter: the length that was promised tells the reader.
+            return
+        await answer.write(data)
+        at += len(data)
+
+
+def _asks_for_part(request: web.Request) -> bool:
+    return "Range" in request.headers and "If-Range" not in request.headers
+
+
+def _chosen(request: web.Request, size: int) -> range | None:
+    """Give the bytes that are asked for; None when the file does not have them."""
+    if not _asks_for_part(request):
+        return range(size)
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    # A slice knows how to count from the end and where a file stops.
+    chosen = range(size)[asked]
+    return chosen if len(chosen) > 0 else None
