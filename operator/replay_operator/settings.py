@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from replay_operator.domain.notification import signing_key
 from replay_operator.domain.quantity import parse_quantity
 from replay_operator.domain.quotas import QuotaLimits
+from replay_operator.domain.signed_address import LONGEST_SECONDS
 from replay_operator.logs import LogFormat, LogLevel, LogLevels
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
@@ -149,6 +150,18 @@ class OperatorSettings(CatalogueSettings):
         int | None, Field(ge=1, le=65535, description="Serve the catalogue's read API here; absent: do not.")
     ] = None
     catalogue_api_token_directory: Path = Path("/etc/replay/catalogue-api-token")
+    preview_api_port: Annotated[
+        int | None,
+        Field(ge=1, le=65535, description="Hand out addresses of previews and clips here; absent: do not."),
+    ] = None
+    preview_api_token_directory: Path = Path("/etc/replay/preview-api-token")
+    preview_url: Annotated[
+        str | None,
+        Field(pattern="^https?://[^?#]+$", description="Where browsers reach the agent's preview port."),
+    ] = None
+    preview_address_seconds: Annotated[
+        int, Field(ge=10, le=LONGEST_SECONDS, description="How long such an address is good.")
+    ] = 900
     clip_keep_days: Annotated[
         int | None,
         Field(ge=1, description="Clips whose ReplayCapture is gone are deleted after it; absent: never."),

@@ -115,6 +115,18 @@ class KubernetesGateway:
         """
         return tuple([item async for page in self.pages(type_, namespace, labels=labels) for item in page])
 
+    async def named(self, type_: ResourceType, namespace: str, name: str) -> Json | None:
+        """Read one object by the right to list alone, or None when it does not exist.
+
+        Args:
+            type_: What to read.
+            namespace: Where.
+            name: Which object; a name that the API server would take.
+        """
+        query = {"fieldSelector": f"metadata.name={name}", "limit": "1"}
+        page = await self._request("GET", type_.path(namespace), query=query) or {}
+        return next(iter(page.get("items", [])), None)
+
     async def pages(
         self, type_: ResourceType, namespace: str, *, labels: str | None = None
     ) -> AsyncIterator[tuple[Json, ...]]:

@@ -23,6 +23,7 @@ from replay_operator.controller.leader import Elector
 from replay_operator.controller.notify import WebhookSender
 from replay_operator.controller.operator import Operator
 from replay_operator.controller.own_loop import OwnLoop
+from replay_operator.controller.preview_api import preview_api
 from replay_operator.controller.process_health import ProcessHealth
 from replay_operator.controller.stop_signals import StopSignals, stop_signals
 from replay_operator.controller.watches import run_watches
@@ -74,6 +75,7 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
         stack.push_async_callback(server.cleanup)
         await stack.enter_async_context(catalogue_api(settings, utc_now))
         connections = await stack.enter_async_context(_connections(settings, livekit, process))
+        await stack.enter_async_context(preview_api(settings, connections.gateway, utc_now))
         stop = signals.received
         await _until_first(
             stop.wait(), process.beat(), _lead(settings, livekit, connections, process, signals)

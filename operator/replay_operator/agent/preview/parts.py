@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay_operator.address_keys import AddressKeys
 from replay_operator.agent.clock import AgentClock
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.preview.book import PreviewBook
 from replay_operator.agent.preview.hot_segments import HotSegments
-from replay_operator.agent.preview.keys import PreviewKeys
 from replay_operator.agent.preview.shown_runs import ShownRuns
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.volume import Volume
@@ -48,7 +48,7 @@ class Preview:
     agent: Agent
     book: PreviewBook
     hot: HotSegments | None
-    keys: PreviewKeys
+    keys: AddressKeys
     files: FileWork
     buffers: ShownVolume
     archive: ShownVolume
@@ -91,7 +91,7 @@ def make_preview(
         agent=agent,
         book=PreviewBook(agent.scanner, runs, clock),
         hot=HotSegments(memory_bytes, clock.monotonic) if memory_bytes else None,
-        keys=PreviewKeys(settings.token_directory),
+        keys=AddressKeys(settings.token_directory),
         files=files,
         buffers=buffers,
         archive=ShownVolume(settings.archive, is_remote(settings.archive)),

@@ -14,16 +14,17 @@ KEY_FILES = ("preview-key", "previous-preview-key")
 _logger = logging.getLogger(__name__)
 
 
-class PreviewKeys:
+class AddressKeys:
     """Reads the keys again when their files change. It blocks: call it in a thread."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, names: tuple[str, ...] = KEY_FILES) -> None:
         """Take the directory where the Secret is mounted.
 
         Args:
             directory: It holds `preview-key` and perhaps `previous-preview-key`.
+            names: Those that count: a signer takes the first alone.
         """
-        self._files = SecretFiles(directory, KEY_FILES)
+        self._files = SecretFiles(directory, names)
         self._read: tuple[bytes, ...] = ()
         self._keys: tuple[SigningKey, ...] = ()
 

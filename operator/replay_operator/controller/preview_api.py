@@ -1,0 +1,199 @@
+"""Hands out signed addresses of previews and clips, whether this process leads or waits.
+
+Who may see what is the back end's to decide: it asks with its token, and gives the address to one person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from aiohttp import web
+from pydantic import AwareDatetime
+
+from replay_operator.address_keys import KEY_FILES, AddressKeys
+from replay_operator.api.model import ApiModel
+from replay_operator.bearer_tokens import TokenFiles, bearer_token
+from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
+from replay_operator.controller.catalogue_api.problems import RETRY_AFTER_SECONDS, Handler, problem
+from replay_operator.domain.signed_address import Scope, signed_query
+from replay_operator.settings import OperatorSettings
+
+ANSWER_SECONDS = 10.0
+SHUTDOWN_SECONDS = 1.0
+"""How long a stop waits for answers that are on their way."""
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""As the API server takes them: nothing else may get into a field selector."""
+
+log = logging.getLogger(__name__)
+
+
+class SignedAddress(ApiModel):
+    """Where to look, and until when."""
+
+    url: str
+    expires_at: AwareDatetime
+
+
+class Objects(Protocol):
+    """Reads an object by its name."""
+
+    async def named(self, type_: ResourceType, namespace: str, name: str) -> dict[str, Any] | None:
+        """Give it, or None when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AddressOffice:
+    """What the handlers need.
+
+    Attributes:
+        objects: Reads buffers and captures.
+        namespace: Where they are.
+        tokens: Who may ask.
+        keys: The key that signs.
+        base_url: Where browsers reach the agent's preview port, without a slash at its end.
+        lifetime: How long an address is good.
+        clock: Gives the time.
+    """
+
+    objects: Objects
+    namespace: str
+    tokens: TokenFiles
+    keys: AddressKeys
+    base_url: str
+    lifetime: timedelta
+    clock: Callable[[], datetime]
+
+
+_OFFICE = web.AppKey("office", AddressOffice)
+
+
+@asynccontextmanager
+async def preview_api(
+    settings: OperatorSettings, objects: Objects, clock: Callable[[], datetime]
+) -> AsyncIterator[None]:
+    """Serve during the block, where the settings say so.
+
+    Args:
+        settings: Without a port, the preview's URL or a token nothing is served.
+        objects: Reads buffers and captures.
+        clock: Gives the time.
+    """
+    port, base_url = settings.preview_api_port, settings.preview_url
+    if port is None:
+        yield
+        return
+    tokens = TokenFiles(settings.preview_api_token_directory)
+    if base_url is None:
+        log.error("no addresses are handed out: REPLAY_PREVIEW_API_PORT needs REPLAY_PREVIEW_URL")
+        yield
+        return
+    if not tokens.any_known():
+        log.error("no addresses are handed out: no token in %s", settings.preview_api_token_directory)
+        yield
+        return
+    office = AddressOffice(
+        objects=objects,
+        namespace=settings.namespace,
+        tokens=tokens,
+        keys=AddressKeys(settings.agent_token_directory, KEY_FILES[:1]),
+        base_url=base_url.rstrip("/"),
+        lifetime=timedelta(seconds=settings.preview_address_seconds),
+        clock=clock,
+    )
+    runner = web.AppRunner(make_application(office), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.bind_address, port).start()
+        log.info("addresses of previews are handed out on %s", runner.addresses)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def make_application(office: AddressOffice) -> web.Application:
+    """Make the aiohttp application.
+
+    Args:
+        office: What the handlers need.
+    """
+    app = web.Application(middlewares=[_guard])
+    app[_OFFICE] = office
+    app.add_routes(
+        [
+            web.post("/v1/buffers/{name}/preview", _preview),
+            web.post("/v1/captures/{name}/download", _download),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    token = bearer_token(request.headers.get("Authorization", ""))
+    if token is None or not await asyncio.to_thread(request.app[_OFFICE].tokens.accepts, token):
+        return problem(
+            HTTPStatus.UNAUTHORIZED,
+            "the bearer token is missing or is none that this API accepts",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await handler(request)
+    except web.HTTPException as error:
+        return problem(HTTPStatus(error.status), error.reason)
+    except Exception:
+        log.exception("%s %s", request.method, request.path)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "no address can be made now, the operator's log says why: try again",
+            {"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+
+
+async def _preview(request: web.Request) -> web.Response:
+    found = await _object(request, BUFFERS)
+    if found is None:
+        return problem(HTTPStatus.NOT_FOUND, "there is no ReplayBuffer of this name")
+    uid = found["metadata"]["uid"]
+    return await _address(request, Scope("buffer", uid), f"/v1/preview/{uid}/playlist.m3u8")
+
+
+async def _download(request: web.Request) -> web.Response:
+    found = await _object(request, CAPTURES)
+    if found is None:
+        return problem(HTTPStatus.NOT_FOUND, "there is no ReplayCapture of this name")
+    path = found.get("status", {}).get("clip", {}).get("path")
+    if not path:
+        return problem(HTTPStatus.CONFLICT, "this capture has no clip: its status says why, or when it will")
+    return await _address(request, Scope("clip", path), f"/v1/clips/{quote(path)}")
+
+
+async def _object(request: web.Request, type_: ResourceType) -> dict[str, Any] | None:
+    office, name = request.app[_OFFICE], request.match_info["name"]
+    return await office.objects.named(type_, office.namespace, name) if _NAME.fullmatch(name) else None
+
+
+async def _address(request: web.Request, scope: Scope, path: str) -> web.Response:
+    office = request.app[_OFFICE]
+    keys = await asyncio.to_thread(office.keys.current)
+    if not keys:
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"there is no key that signs: put `{KEY_FILES[0]}` into the Secret of the agent's token",
+        )
+    expires_at = (office.clock() + office.lifetime).replace(microsecond=0)
+    answer = SignedAddress(
+        url=f"{office.base_url}{path}?{signed_query(keys[0], scope, expires_at)}", expires_at=expires_at
+    )
+    return web.json_response(answer.to_wire(), headers={"Cache-Control": "no-store"})

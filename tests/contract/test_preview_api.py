@@ -1,0 +1,172 @@
+"""Addresses that the operator hands out: to whom, for what, and that the agent lets their holder in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
+from replay_operator.controller.preview_api import preview_api
+from replay_operator.domain.signed_address import Scope, SigningKey, check_address
+from replay_operator.settings import OperatorSettings
+from tests.agent.process import free_port
+from tests.builders import BUFFER_UID, buffer_body, capture_body
+
+NOW = datetime(2026, 11, 23, 14, 0, 0, 250_000, tzinfo=UTC)
+TOKEN = "a-token-of-the-back-end"
+KEY = SigningKey(b"a-secret-that-nobody-guesses-0001")
+CLIP = "team/user 42/2026-11-22/goal-0d4f7d3c.mp4"
+
+
+class KnownObjects:
+    """The API server, as far as this API asks it."""
+
+    def __init__(self) -> None:
+        clip = {"path": CLIP}
+        self.known: dict[tuple[str, str], dict[str, Any]] = {
+            (BUFFERS.plural, "alice-screen"): buffer_body(),
+            (CAPTURES.plural, "goal"): capture_body() | {"status": {"clip": clip}},
+            (CAPTURES.plural, "young"): capture_body(name="young"),
+        }
+        self.asked: list[str] = []
+
+    async def named(self, type_: ResourceType, namespace: str, name: str) -> dict[str, Any] | None:
+        self.asked.append(f"{namespace}/{name}")
+        if name == "broken":
+            raise OSError("10.0.0.1 refuses")
+        return self.known.get((type_.plural, name))
+
+
+class BackEnd:
+    """Asks for addresses."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, secrets: Path) -> None:
+        self.session, self.url, self.secrets = session, url, secrets
+        self.objects = KnownObjects()
+
+    async def ask(self, path: str, *, token: str | None = TOKEN, method: str = "POST") -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self.session.request(method, self.url + path, headers=headers) as answer:
+            assert answer.headers["Cache-Control"] == "no-store"
+            return answer.status, await answer.json(content_type=None)
+
+
+def settings_for(secrets: Path, **more: Any) -> OperatorSettings:
+    return OperatorSettings(
+        POD_NAMESPACE="team",
+        capture_image="image",
+        agent_token_directory=secrets,
+        preview_api_token_directory=secrets / "api",
+        **{"preview_url": "https://replay.example.org/see/", "preview_address_seconds": 60} | more,
+    )
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "token").write_text(TOKEN)
+    (tmp_path / "preview-key").write_bytes(KEY.secret)
+    return tmp_path
+
+
+@pytest.fixture
+async def back_end(secrets: Path) -> AsyncIterator[BackEnd]:
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        made = BackEnd(session, f"http://127.0.0.1:{port}", secrets)
+        settings = settings_for(secrets, preview_api_port=port)
+        await stack.enter_async_context(preview_api(settings, made.objects, lambda: NOW))
+        yield made
+
+
+async def test_the_address_of_a_buffer_opens_that_buffer_for_as_long_as_it_says(back_end: BackEnd) -> None:
+    status, answer = await back_end.ask("/v1/buffers/alice-screen/preview")
+
+    assert (status, answer["expiresAt"]) == (200, "2026-11-23T14:01:00Z")
+    path, _, query = answer["url"].partition("?")
+    assert path == f"https://replay.example.org/see/v1/preview/{BUFFER_UID}/playlist.m3u8"
+    sent = dict(part.split("=", 1) for part in query.split("&"))
+    check_address([KEY], Scope("buffer", BUFFER_UID), sent, NOW)
+    assert int(sent["expires"]) == int((NOW + timedelta(seconds=60)).timestamp())
+    assert back_end.objects.asked == ["team/alice-screen"]
+
+
+async def test_the_address_of_a_clip_opens_that_clip(back_end: BackEnd) -> None:
+    status, answer = await back_end.ask("/v1/captures/goal/download")
+
+    assert status == 200
+    path, _, query = answer["url"].partition("?")
+    assert path.endswith("/see/v1/clips/team/user%2042/2026-11-22/goal-0d4f7d3c.mp4")
+    check_address([KEY], Scope("clip", CLIP), dict(part.split("=", 1) for part in query.split("&")), NOW)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/buffers/nobody/preview", 404),
+        ("/v1/buffers/goal/preview", 404),
+        ("/v1/captures/young/download", 409),
+        ("/v1/buffers/broken/preview", 503),
+        ("/v1/elsewhere", 404),
+    ],
+)
+async def test_what_cannot_be_answered_has_a_sentence_and_nothing_from_inside(
+    back_end: BackEnd, path: str, status: int
+) -> None:
+    found, answer = await back_end.ask(path)
+    assert (found, answer["status"]) == (status, status)
+    assert answer["detail"]
+    assert "10.0.0.1" not in answer["detail"]
+
+
+@pytest.mark.parametrize("name", ["a%2Cmetadata.name!%3Db", "..%2Fx", "UPPER", "a%20b", "x" * 254, "%00"])
+async def test_the_api_server_is_asked_for_names_alone(back_end: BackEnd, name: str) -> None:
+    status, _ = await back_end.ask(f"/v1/buffers/{name}/preview")
+    assert status == 404
+    assert back_end.objects.asked == []
+
+
+@pytest.mark.parametrize("token", [None, "another"])
+async def test_who_has_no_token_gets_no_address(back_end: BackEnd, token: str | None) -> None:
+    status, answer = await back_end.ask("/v1/buffers/alice-screen/preview", token=token)
+    assert (status, "url" in answer) == (401, False)
+    assert back_end.objects.asked == []
+
+
+async def test_only_asking_makes_an_address(back_end: BackEnd) -> None:
+    assert (await back_end.ask("/v1/buffers/alice-screen/preview", method="GET"))[0] == 405
+
+
+async def test_the_key_of_before_does_not_sign(back_end: BackEnd) -> None:
+    (back_end.secrets / "preview-key").rename(back_end.secrets / "previous-preview-key")
+    status, answer = await back_end.ask("/v1/buffers/alice-screen/preview")
+    assert status == 503
+    assert "preview-key" in answer["detail"]
+
+
+async def test_no_address_is_logged(back_end: BackEnd, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    _, answer = await back_end.ask("/v1/buffers/alice-screen/preview")
+    assert answer["url"].rpartition("=")[2] not in caplog.text
+
+
+@pytest.mark.parametrize("lacking", ["token", "url"])
+async def test_without_a_token_or_a_url_nothing_is_handed_out_and_the_log_says_so(
+    secrets: Path, lacking: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if lacking == "token":
+        (secrets / "api" / "token").unlink()
+    port = free_port()
+    more = {"preview_url": None} if lacking == "url" else {}
+    settings = settings_for(secrets, preview_api_port=port, **more)
+    async with preview_api(settings, KnownObjects(), lambda: NOW), aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(f"http://127.0.0.1:{port}/")
+    assert "no addresses are handed out" in caplog.text
