@@ -141,6 +141,19 @@ async def test_each_address_in_the_playlist_gives_its_segment(rig: Rig, viewer: 
         assert headers["Cache-Control"] == "no-store"
 
 
+async def test_viewers_share_a_playlist_and_each_has_addresses_of_its_own(rig: Rig, viewer: Viewer) -> None:
+    await record(rig, 3)
+    ours = await viewer.playlist()
+    address = viewer.query(lives_seconds=1800)
+    _, body, headers = await viewer.get(PLAYLIST, address + "&more=%0Athing")
+
+    theirs = read_media_playlist(body.decode())
+    assert [s.number for s in theirs.segments] == [s.number for s in ours.segments]
+    assert {s.uri.partition("?")[2] for s in theirs.segments} == {address}
+    assert {s.uri.partition("?")[2] for s in ours.segments} == {viewer.address}
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_the_next_run_follows_after_a_break_with_its_own_clock(rig: Rig, viewer: Viewer) -> None:
     await record(rig, 3, ended=True)
     later_ns = int(after(30).timestamp()) * 1_000_000_000

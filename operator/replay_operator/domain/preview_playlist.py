@@ -106,4 +106,4 @@ def _seconds(length_ns: int) -> str:
 
 def _date_time(instant_ns: int) -> str:
     moment = _UNIX_EPOCH + timedelta(microseconds=instant_ns // _NANOSECONDS_PER_MICROSECOND)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
