@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,6 +12,8 @@ from aiohttp import web
 from replay_operator.agent.file_work import FileWork
 
 CHUNK_BYTES = 1 << 20
+
+_logger = logging.getLogger(__name__)
 
 
 async def send_in_threads(
@@ -27,7 +30,7 @@ async def send_in_threads(
         files: The way to file operations.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be looked at; nothing was sent.
     """
     try:
         size = (await files.run(os.fstat, descriptor)).st_size
@@ -43,23 +46,33 @@ async def send_in_threads(
         if part is HTTPStatus.PARTIAL_CONTENT:
             answer.headers["Content-Range"] = f"bytes {chosen.start}-{chosen.stop - 1}/{size}"
         await answer.prepare(request)
-        if request.method != "HEAD":
-            await _send(answer, descriptor, chosen, files)
-        await answer.write_eof()
+        if request.method != "HEAD" and not await _send(answer, descriptor, chosen, files):
+            _hang_up(request)
         return answer
     finally:
         os.close(descriptor)
 
 
-async def _send(answer: web.StreamResponse, descriptor: int, chosen: range, files: FileWork) -> None:
+async def _send(answer: web.StreamResponse, descriptor: int, chosen: range, files: FileWork) -> bool:
+    """Send the bytes, and say whether there were as many as was promised."""
     at = chosen.start
     while at < chosen.stop:
-        data = await files.run(os.pread, descriptor, min(CHUNK_BYTES, chosen.stop - at), at)
+        try:
+            data = await files.run(os.pread, descriptor, min(CHUNK_BYTES, chosen.stop - at), at)
+        except OSError as error:
+            _logger.warning("a file stopped being readable while it was sent: %s", error.strerror)
+            return False
         if not data:
-            # The file became shorter: the length that was promised tells the reader.
-            return
+            return False
         await answer.write(data)
         at += len(data)
+    return True
+
+
+def _hang_up(request: web.Request) -> None:
+    """End the connection: it is too late for an error, and the reader would wait for the rest for ever."""
+    if request.transport is not None:
+        request.transport.close()
 
 
 def _asks_for_part(request: web.Request) -> bool:
