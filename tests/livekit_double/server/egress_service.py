@@ -21,6 +21,7 @@ _STOP_RPC_SECONDS = 3.0
 
 START_FAULTS = frozenset({FaultKind.NO_LAUNCH, FaultKind.WRONG_CLOCK})
 _INTERNAL_ERROR = 500
+_STOPPED_TOO_EARLY = 412
 
 
 class EgressService:
@@ -59,6 +60,8 @@ class EgressService:
         try:
             registered_seconds = max(0.0, answer_seconds - self._timing.registered_before_answer_seconds)
             await asyncio.sleep(registered_seconds)
+            if link.interrupted:  # it answers "server is shutting down", and another one is asked
+                return await self.start(request, fault)
             info = self._register(request, egress_id, link)
         finally:
             link.reserved.discard(egress_id)
@@ -66,6 +69,9 @@ class EgressService:
         if fault is not None and fault.kind is FaultKind.NO_LAUNCH:
             self._records.update(_not_launched(info, fault.message))
             raise TwirpError("internal", f"{WRAPPED}{fault.message}")
+        if link.interrupted:  # its handler is ended before it has a frame
+            self._records.update(_ended_before_it_began(info))
+            return info
         await self._hand_over(info, link, clock_offset_seconds=fault.seconds if fault else 0.0)
         return info
 
@@ -147,6 +153,16 @@ def _not_launched(info: egress.EgressInfo, error: str) -> egress.EgressInfo:
     failed.error, failed.error_code = error, _INTERNAL_ERROR
     failed.ended_at = failed.updated_at = time.time_ns()
     return failed
+
+
+def _ended_before_it_began(info: egress.EgressInfo) -> egress.EgressInfo:
+    ended = egress.EgressInfo()
+    ended.CopyFrom(info)
+    ended.status = egress.EgressStatus.EGRESS_ABORTED
+    ended.details = "End reason: Process killed"
+    ended.error, ended.error_code = "Stop called before pipeline could start", _STOPPED_TOO_EARLY
+    ended.ended_at = ended.updated_at = time.time_ns()
+    return ended
 
 
 def _missing_field(name: str) -> TwirpError:

@@ -21,6 +21,7 @@ class WorkerLink:
         pod: where it runs; empty outside a pod.
         capacity: track composites at once.
         draining: it takes no more.
+        interrupted: it ends what it has, and what is still to be handed to it.
         starving: its egresses that lack CPU. A real worker takes no more while no CPU is left.
     """
 
@@ -29,6 +30,7 @@ class WorkerLink:
     capacity: int
     socket: web.WebSocketResponse
     draining: bool = False
+    interrupted: bool = False
     reserved: set[str] = field(default_factory=set)
     starving: set[str] = field(default_factory=set)
     stopping: dict[str, asyncio.Future[egress.EgressInfo]] = field(default_factory=dict)
@@ -92,7 +94,7 @@ class Fleet:
         try:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
-                    self._receive(link, json.loads(message.data))
+                    await self._receive(link, json.loads(message.data))
         finally:
             if self.links.get(link.worker_id) is link:
                 del self.links[link.worker_id]
@@ -130,9 +132,11 @@ class Fleet:
         finally:
             link.stopping.pop(egress_id, None)
 
-    def _receive(self, link: WorkerLink, message: dict[str, Any]) -> None:
-        if message["type"] == "draining":
+    async def _receive(self, link: WorkerLink, message: dict[str, Any]) -> None:
+        if message["type"] in {"draining", "interrupted"}:
             link.draining = True
+            link.interrupted = message["type"] == "interrupted"
+            await link.send({"type": "dismissed"})
             return
         info = json_format.ParseDict(message["info"], egress.EgressInfo())
         self._on_status(info)

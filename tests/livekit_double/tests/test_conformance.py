@@ -11,7 +11,7 @@ from livekit.protocol import egress
 from tests.livekit_double.fixtures import DoubleInProcess
 from tests.livekit_double.tests.recordings import RECORDINGS, recorded_errors, recorded_statuses
 from tests.livekit_double.tests.requests import SOURCES, request_for, small_request
-from tests.livekit_double.tests.waiting import StatusHistory, reaches, segments_in
+from tests.livekit_double.tests.waiting import StatusHistory, reaches, segments_in, until
 
 ACTIVE = egress.EgressStatus.EGRESS_ACTIVE
 
@@ -95,6 +95,39 @@ async def test_an_interrupted_worker_fails_its_egress_as_recorded(
     assert (await history.until_over())[-3:] == recorded_statuses("sigint-worker")
     assert (run / "index.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
     assert not list(run.glob("*.json"))
+
+
+async def test_an_interrupted_worker_takes_nothing_new(
+    livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
+) -> None:
+    worker = livekit_double.workers[0]
+    started = await client.egress.start_track_composite_egress(request_for(livekit_double, tmp_path / "run"))
+    await reaches(client, started.egress_id, ACTIVE)
+    interrupted = asyncio.create_task(worker.interrupt())
+    await until(lambda: worker.draining, "the worker has its signal")
+    with pytest.raises(api.ServerError) as raised:
+        await client.egress.start_track_composite_egress(
+            request_for(livekit_double, tmp_path / "next", identity="bob")
+        )
+    assert raised.value.status == 503
+    await asyncio.wait_for(interrupted, 10)
+
+
+async def test_a_start_that_meets_the_interrupt_of_its_worker_is_told_to_be_over(
+    livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
+) -> None:
+    request = request_for(livekit_double, tmp_path / "run")
+    answers = await asyncio.wait_for(
+        asyncio.gather(
+            client.egress.start_track_composite_egress(request),
+            livekit_double.workers[0].interrupt(),
+            return_exceptions=True,
+        ),
+        10,
+    )
+    listed = (await client.egress.list_egress(egress.ListEgressRequest())).items
+    over = {egress.EgressStatus.EGRESS_ABORTED, egress.EgressStatus.EGRESS_FAILED}
+    assert {info.status for info in listed} <= over, (answers, listed)
 
 
 async def test_a_draining_worker_waits_for_the_stop_of_its_egress_and_takes_nothing_new(

@@ -18,6 +18,7 @@ from tests.livekit_double.worker.status_pages import StatusPages
 
 _RECONNECT_SECONDS = 0.2
 _TOKEN_SECONDS = 3600
+_DISMISSED_WITHIN_SECONDS = 1.0
 
 
 class Worker:
@@ -32,6 +33,7 @@ class Worker:
         self.runs: dict[str, EgressRun] = {}
         self.draining = False
         self._connected = asyncio.Event()
+        self._dismissed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -59,16 +61,15 @@ class Worker:
 
     async def drain(self) -> None:
         """SIGTERM: takes nothing new, waits without end until its egresses are stopped, then leaves."""
-        self.draining = True
-        if self._socket is not None:
-            await self._socket.send_json({"type": "draining"})
+        await self._take_no_more("draining")
         await self._idle.wait()
         await asyncio.sleep(self._timing.exit_seconds)
+        await self._idle.wait()  # what was on its way when the signal came
         await self._leave()
 
     async def interrupt(self) -> None:
         """SIGINT: ends its egresses as FAILED, then leaves."""
-        self.draining = True
+        await self._take_no_more("interrupted")
         for run in self.runs.values():
             run.interrupt()
         await self._idle.wait()
@@ -77,6 +78,16 @@ class Worker:
     async def die(self) -> None:
         """As `kill -9`: media stop in the middle of a file, and nobody is told."""
         await self._leave()
+
+    async def _take_no_more(self, why: str) -> None:
+        """Returns when the server knows: everything that it had given before that has arrived."""
+        self.draining = True
+        self._dismissed.clear()
+        if self._socket is None or self._socket.closed:
+            return
+        await self._socket.send_json({"type": why})
+        with contextlib.suppress(TimeoutError):  # a server that is away gives nothing
+            await asyncio.wait_for(self._dismissed.wait(), _DISMISSED_WITHIN_SECONDS)
 
     async def _leave(self) -> None:
         if self._connection is not None:
@@ -124,6 +135,8 @@ class Worker:
         match command["type"]:
             case "welcome":
                 self._welcomed(command)
+            case "dismissed":
+                self._dismissed.set()
             case "start":
                 self._take(command)
             case "room":
