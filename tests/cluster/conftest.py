@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.small_install import SmallInstall
+from tests.livekit_double.fixtures import DoubleInProcess
+from tests.testbed.children import Children
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
 Manifest = dict[str, Any]
@@ -62,6 +65,25 @@ def shared_namespace(control_plane: ControlPlane) -> Iterator[str]:
     control_plane.kubectl("create", "namespace", name)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Iterator[Children]:
+    """Processes that end with the test."""
+    with Children(tmp_path / "processes") as started:
+        yield started
+
+
+@pytest.fixture
+def install(
+    control_plane: ControlPlane,
+    namespace: str,
+    livekit_double: DoubleInProcess,
+    children: Children,
+    tmp_path: Path,
+) -> SmallInstall:
+    """An operator and what it needs, whose processes a test may start, stop and kill."""
+    return SmallInstall(control_plane, namespace, livekit_double, children, tmp_path)
 
 
 def _until_it_works(control_plane: ControlPlane, *arguments: str) -> None:

@@ -20,9 +20,6 @@ from replay_operator.domain.quotas import QuotaLimits
 from tests.builders import NOW
 from tests.catalogue import postgres
 from tests.cluster.small_install import SmallInstall, figure, until
-from tests.livekit_double.fixtures import DoubleInProcess
-from tests.testbed.children import Children
-from tests.testbed.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -38,23 +35,6 @@ def server() -> Iterator[postgres.Postgres]:
         pytest.skip("there is no Postgres: install Debian's package postgresql")
     with postgres.running(found) as running:
         yield running
-
-
-@pytest.fixture
-def children(tmp_path: Path) -> Iterator[Children]:
-    with Children(tmp_path / "processes") as started:
-        yield started
-
-
-@pytest.fixture
-def install(
-    control_plane: ControlPlane,
-    namespace: str,
-    livekit_double: DoubleInProcess,
-    children: Children,
-    tmp_path: Path,
-) -> SmallInstall:
-    return SmallInstall(control_plane, namespace, livekit_double, children, tmp_path)
 
 
 @pytest.fixture

@@ -12,10 +12,7 @@ import pytest
 import yaml
 
 from tests.cluster.small_install import SMALL, SmallInstall, until
-from tests.livekit_double.fixtures import DoubleInProcess
 from tests.testbed.audit import AuditRecord, audit_log_size, audit_records
-from tests.testbed.children import Children
-from tests.testbed.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
@@ -29,14 +26,6 @@ LOOKS = 4
 GIT_SECONDS = 20
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def install(
-    control_plane: ControlPlane, namespace: str, livekit_double: DoubleInProcess, tmp_path: Path
-) -> Iterator[SmallInstall]:
-    with Children(tmp_path / "processes") as children:
-        yield SmallInstall(control_plane, namespace, livekit_double, children, tmp_path)
 
 
 def autoscaler() -> Json:

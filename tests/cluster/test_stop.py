@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,10 +21,8 @@ from tests.cluster.small_install import (
     is_ready,
     until,
 )
-from tests.livekit_double.fixtures import DoubleInProcess
 from tests.testbed.api_faults import ApiFault, Reaction
 from tests.testbed.api_front import serving
-from tests.testbed.children import Children
 from tests.testbed.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
@@ -33,23 +31,6 @@ KOPF_WAITS_SECONDS = 5.0
 """What kopf alone waits for tasks that are not its own: a stop that lasts so long was not ours."""
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
-
-
-@pytest.fixture
-def children(tmp_path: Path) -> Iterator[Children]:
-    with Children(tmp_path / "processes") as started:
-        yield started
-
-
-@pytest.fixture
-def install(
-    control_plane: ControlPlane,
-    namespace: str,
-    livekit_double: DoubleInProcess,
-    children: Children,
-    tmp_path: Path,
-) -> SmallInstall:
-    return SmallInstall(control_plane, namespace, livekit_double, children, tmp_path)
 
 
 async def stop(operator: OperatorProcess, number: signal.Signals) -> None:

@@ -13,8 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
-from replay_operator.kubectl.completion import names_of
 from replay_operator.kubectl.duration import parse_duration
+from replay_operator.kubectl.names_in_cluster import names_of
 from replay_operator.kubectl.session import ClusterFlags
 
 F = TypeVar("F", bound=Callable[..., Any])
