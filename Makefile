@@ -52,6 +52,7 @@ lint: setup ## Style, types, import contracts, generated files
 	$(BIN)/replay-operator crds helm/replay-operator/definitions --check
 	$(BIN)/python -m tests.helm --check
 	$(BIN)/python -m tests.monitoring.dashboard --check
+	$(BIN)/python -m tests.monitoring.panel_page --check
 
 .PHONY: unit
 unit: setup ## Unit tests alone
@@ -113,6 +114,7 @@ generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's sc
 	$(BIN)/replay-operator crds helm/replay-operator/definitions
 	$(BIN)/python -m tests.helm
 	$(BIN)/python -m tests.monitoring.dashboard
+	$(BIN)/python -m tests.monitoring.panel_page
 	$(BIN)/python -m tests.argocd
 
 .PHONY: docs
@@ -134,6 +136,11 @@ sbom: .venv-docs/.stamp ## Write the bill of materials of the image's Python pac
 record-statuses: setup bed ## Keep what statuses say while contract and flow tests run, for tests/argocd (about 10 minutes)
 	rm -f tests/data/argocd/statuses.jsonl
 	$(PYTEST) -p tests.argocd.recording tests/contract tests/flow
+
+.PHONY: record-panels
+record-panels: setup bed ## Keep what each panel of the dashboard shows on the whole stack, for docs/dashboard.md
+	REPLAY_RECORD_PANELS=tests/data/panel-answers.json $(PYTEST) tests/flow/test_monitoring.py
+	$(BIN)/python -m tests.monitoring.panel_page
 
 .PHONY: lock
 lock: setup ## Pin the dependencies anew

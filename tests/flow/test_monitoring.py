@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.flow.conftest import buffers_of_a_while, capture_object
 from tests.flow.test_record_and_save import wait_for_window
+from tests.monitoring.panel_page import kept, line_name
 from tests.monitoring.panels import ROWS
 from tests.monitoring.rules import alerts, program
 from tests.monitoring.server import Prometheus, prometheus
@@ -82,8 +85,22 @@ def test_every_query_of_dashboard_and_alerts_finds_what_it_asks_for(
         stack.wait_for("data for every query", lambda: lacking().keys() <= by_design, seconds=45)
     except AssertionError as error:
         raise AssertionError(f"nothing is found for {lacking()}") from error
+    if recording := os.environ.get("REPLAY_RECORD_PANELS"):
+        Path(recording).write_text(kept(_answers(scraped, stack.namespace)), encoding="utf-8")
     assert scraped.values("sum(replay_buffer_active_sessions)")[0] >= 1
     assert scraped.values("sum(replay_fleet_workers)")[0] >= 1
+
+
+def _answers(scraped: Prometheus, namespace: str) -> dict[str, list[tuple[str, float]]]:
+    return {
+        query.expr: [
+            (line_name(query.legend, labels), value)
+            for labels, value in scraped.series(query.expr.replace("$namespace", namespace))
+        ]
+        for panels in ROWS.values()
+        for shown in panels
+        for query in shown.queries
+    }
 
 
 def test_an_install_that_is_well_raises_no_alert_and_every_rule_can_be_evaluated(

@@ -43,7 +43,12 @@ class Prometheus:
 
     def values(self, expression: str) -> list[float]:
         """Evaluate an expression now."""
-        return [float(line["value"][1]) for line in self.ask("query", query=expression)["result"]]
+        return [value for _, value in self.series(expression)]
+
+    def series(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Evaluate an expression now; give the labels of each value."""
+        result = self.ask("query", query=expression)["result"]
+        return [(line["metric"], float(line["value"][1])) for line in result]
 
 
 @contextmanager
