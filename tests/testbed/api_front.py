@@ -198,6 +198,15 @@ def serving_in_a_thread(plane: ControlPlane) -> Iterator[ApiFrontInThread]:
         finally:
             asyncio.run_coroutine_threadsafe(serving_it.__aexit__(None, None, None), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(_end_the_rest(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end_the_rest() -> None:
+    """End requests of clients that were killed in the middle of them: the server leaves them behind."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
