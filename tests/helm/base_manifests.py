@@ -1,8 +1,9 @@
-"""`manifests/base` and `manifests/doctor` as the chart renders them: one truth for both ways to install."""
+"""What of `manifests/` is as the chart renders it: one truth for both ways to install."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.helm.chart import NAMESPACE, ROOT, render_text
 
@@ -17,8 +18,13 @@ TEMPLATES: Mapping[str, str] = {
     "base/autoscaler.yaml": "autoscaler.yaml",
     "doctor/rbac.yaml": "tests/doctor-rbac.yaml",
     "doctor/job.yaml": "tests/doctor.yaml",
+    "preview/services.yaml": "preview.yaml",
 }
 """A file below manifests/, and the template that it comes from."""
+
+PREVIEW: Mapping[str, Any] = {"preview": {"enabled": True, "url": "https://replay.example.org"}}
+_VALUES: Mapping[str, Mapping[str, Any]] = {"preview.yaml": PREVIEW}
+"""Of templates that are empty by default."""
 
 _HEADER = "# Written by `make generate` from {template}: change it there."
 
@@ -37,7 +43,7 @@ _WITH_PARAGRAPHS = "settings.yaml"
 def base_manifests() -> dict[Path, str]:
     """Render the files, by their path."""
     return {
-        MANIFESTS / file: plain(render_text(only=[template]), template)
+        MANIFESTS / file: plain(render_text(_VALUES.get(template), only=[template]), template)
         for file, template in TEMPLATES.items()
     }
 

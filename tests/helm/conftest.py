@@ -1,6 +1,8 @@
 """What kustomize makes of `manifests/`."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,12 +12,20 @@ from tests.testbed.binaries import ControlPlaneBinaries
 
 
 @pytest.fixture(scope="session")
-def kustomized(control_plane_binaries: ControlPlaneBinaries) -> dict[str, list[Json]]:
-    """The objects of `manifests/base` and `manifests/doctor`."""
+def kustomized(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Json]]:
+    """The objects of `manifests/base` and `manifests/doctor`, and of the base with `manifests/preview`."""
 
-    def build(name: str) -> list[Json]:
-        command = [str(control_plane_binaries.kubectl), "kustomize", str(ROOT / "manifests" / name)]
+    def build(folder: Path) -> list[Json]:
+        command = [str(control_plane_binaries.kubectl), "kustomize", str(folder)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         return [found for found in yaml.safe_load_all(done.stdout) if found]
 
-    return {name: build(name) for name in ("base", "doctor")}
+    overlay = tmp_path_factory.mktemp("overlay")
+    manifests = os.path.relpath(ROOT / "manifests", overlay.resolve())
+    (overlay / "kustomization.yaml").write_text(
+        f"resources: [{manifests}/base]\ncomponents: [{manifests}/preview]\n"
+    )
+    shipped = {name: build(ROOT / "manifests" / name) for name in ("base", "doctor")}
+    return shipped | {"preview": build(overlay)}

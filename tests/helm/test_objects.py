@@ -1,6 +1,7 @@
 """What the chart renders, without a cluster."""
 
 import ast
+import base64
 import json
 import shutil
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import yaml
 
 from replay_operator import __version__
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.domain.signed_address import SigningKey
 from tests.helm.__main__ import differing
 from tests.helm.base_manifests import base_manifests
 from tests.helm.chart import CHART, ROOT, Json, objects_of, render, render_text
@@ -61,6 +63,60 @@ def test_the_chart_by_default_is_the_base_object_by_object(kustomized: dict[str,
             for subject in chart[kind, name]["subjects"]:
                 del subject["namespace"]
         assert chart[kind, name] == found, (kind, name)
+
+
+def in_any_order(tree: Any) -> Any:
+    """An object whose lists of named things are in the order of their names: a patch can only append."""
+    if isinstance(tree, list):
+        items = [in_any_order(item) for item in tree]
+        named = all(isinstance(item, dict) and "name" in item for item in items)
+        return sorted(items, key=lambda item: str(item["name"])) if named else items
+    return {key: in_any_order(value) for key, value in tree.items()} if isinstance(tree, dict) else tree
+
+
+def test_the_preview_of_the_manifests_is_the_charts(kustomized: dict[str, list[Json]]) -> None:
+    values = {"preview": {"enabled": True, "url": "https://replay.example.org"}}
+    chart, manifests = by_name(render(values)), by_name(kustomized["preview"])
+    data = chart["ConfigMap", "replay-operator-settings"]["data"]
+    assert data.pop("REPLAY_PREVIEW_URL") == values["preview"]["url"], "the manifests leave it to the user"
+    changed = manifests.keys() - by_name(kustomized["base"]).keys()
+    assert changed == {("Service", "replay-preview"), ("Service", "replay-addresses")}
+    for kind, name in manifests:
+        if kind != "RoleBinding":
+            assert in_any_order(chart[kind, name]) == in_any_order(manifests[kind, name]), (kind, name)
+
+
+def test_nothing_is_shown_to_anybody_unless_it_is_asked_for() -> None:
+    text = render_text({"networkPolicy": {"enabled": True}})
+    named = [line for line in text.splitlines() if "preview" in line.lower() and "#" not in line]
+    assert named == []
+
+
+def test_people_reach_the_port_of_the_preview_and_no_other() -> None:
+    values = {"networkPolicy": {"enabled": True, "previewFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}}
+    everything = by_name(render({**VARIANTS["everything"], **values}))
+    rules = everything["NetworkPolicy", "replay-agent"]["spec"]["ingress"]
+    assert [rule["ports"] for rule in rules if values["networkPolicy"]["previewFrom"][0] in rule["from"]] == [
+        [{"port": "preview"}]
+    ]
+    (container,) = everything["Deployment", "replay-agent"]["spec"]["template"]["spec"]["containers"]
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "http": 8480,
+        "preview": 8481,
+    }
+    (path,) = everything["Ingress", "replay-preview"]["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "replay-preview", "port": {"name": "preview"}}
+    assert [port["targetPort"] for port in everything["Service", "replay-preview"]["spec"]["ports"]] == [
+        "preview"
+    ]
+
+
+def test_the_secret_that_the_chart_makes_has_a_key_for_addresses_where_they_are_wanted() -> None:
+    secret = by_name(render(VARIANTS["everything"]))["Secret", "replay-operator-agent"]["data"]
+    assert secret.keys() == {"token", "preview-key"}
+    assert secret["token"] != secret["preview-key"]
+    SigningKey(base64.b64decode(secret["preview-key"]))
+    assert by_name(render())["Secret", "replay-operator-agent"]["data"].keys() == {"token"}
 
 
 def test_helm_test_is_the_doctor_of_the_manifests(kustomized: dict[str, list[Json]]) -> None:

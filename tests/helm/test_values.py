@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from replay_operator.agent.settings import AgentSettings
 from replay_operator.settings import OperatorSettings
 from tests.helm.__main__ import differing, from_values
 from tests.helm.chart import CHART, KUBERNETES_VERSION, HelmError, helm, render, render_text
@@ -20,6 +21,7 @@ BY_THE_POD = {
     "port",
     "agent_token_directory",
     "catalogue_api_token_directory",
+    "preview_api_token_directory",
     "kubeconfig",
     "notify_secret",
     "quota_cache_url",
@@ -83,6 +85,12 @@ def test_each_variant_is_accepted(name: str) -> None:
         ({"operator": {"extraSettings": {"LIVEKIT_API_SECRET": "x"}}}, "LIVEKIT_API_SECRET"),
         ({"operator": {"extraSettings": {"REPLAY_FLEET_MAX": 3}}}, "REPLAY_FLEET_MAX"),
         ({"notify": {"url": "backend.example"}}, "url"),
+        ({"preview": {"url": "replay.example"}}, "url"),
+        ({"preview": {"url": "https://replay.example/?a=b"}}, "url"),
+        ({"preview": {"addressSeconds": 86400}}, "addressSeconds"),
+        ({"preview": {"origins": ["https://app.example/path"]}}, "origins"),
+        ({"preview": {"enabled": True}}, "preview.url"),
+        ({"preview": {"enabled": True, "url": "https://a.example", "ingress": {"enabled": True}}}, "host"),
         ({"commonLabels": {"a": 1}}, "commonLabels"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
@@ -143,6 +151,41 @@ def test_what_everything_sets_arrives_in_the_settings(monkeypatch: pytest.Monkey
     assert data["REPLAY_CAPTURE_SERVICE_ACCOUNT"] == "cutter"
     assert data["REPLAY_POD_DELETION_COST"] == "true"
     assert data["REPLAY_WEBHOOK_PORT"] == "8081"
+
+
+@pytest.mark.parametrize(
+    ("preview", "url"),
+    [
+        ({"url": "https://a.example/see"}, "https://a.example/see"),
+        ({"ingress": {"enabled": True, "host": "b.example"}}, "http://b.example"),
+        ({"ingress": {"enabled": True, "host": "b.example", "tlsSecret": "tls"}}, "https://b.example"),
+        (
+            {"url": "https://a.example", "ingress": {"enabled": True, "host": "b.example"}},
+            "https://a.example",
+        ),
+    ],
+)
+def test_addresses_begin_with_the_url_or_else_with_the_ingress(preview: Mapping[str, Any], url: str) -> None:
+    assert settings_of({"preview": {"enabled": True, **preview}})["REPLAY_PREVIEW_URL"] == url
+
+
+def agents_variables(values: Mapping[str, Any]) -> dict[str, str]:
+    agent = next(
+        o for o in render(values) if o["kind"] == "Deployment" and o["metadata"]["name"] == "replay-agent"
+    )
+    (container,) = agent["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_agent_takes_its_variables_of_each_variant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = agents_variables(VARIANTS[name])
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    known = {f"REPLAY_AGENT_{field.upper()}" for field in AgentSettings.model_fields}
+    assert {variable for variable in variables if variable.startswith("REPLAY_")} <= known
+    shows = AgentSettings().preview_port is not None
+    assert shows is VARIANTS[name].get("preview", {}).get("enabled", False)
 
 
 def test_a_fleet_of_ones_own_is_described_to_the_operator() -> None:

@@ -53,6 +53,17 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             "quotaCache": {"existingSecret": "replay-redis"},
             "api": {"enabled": True},
         },
+        "preview": {
+            "enabled": True,
+            "origins": ["https://app.example", "https://desk.example"],
+            "ingress": {
+                "enabled": True,
+                "className": "nginx",
+                "host": "replay.example",
+                "tlsSecret": "replay-tls",
+                "annotations": {"example.com/timeout": "60"},
+            },
+        },
         "webhooks": {"enabled": True},
         "networkPolicy": {"enabled": True},
         "monitoring": {

@@ -54,6 +54,17 @@ annotations:
 {{ .Values.agent.token.existingSecret | default "replay-operator-agent" }}
 {{- end }}
 
+{{/* Where browsers reach the preview, or nothing. */}}
+{{- define "replay.previewURL" -}}
+{{- with .Values.preview -}}
+{{- if .url -}}
+{{ .url }}
+{{- else if and .ingress.enabled .ingress.host -}}
+{{ empty .ingress.tlsSecret | ternary "http" "https" }}://{{ .ingress.host }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Name of the workers' Deployment and of its autoscaler. */}}
 {{- define "replay.fleetName" -}}
 {{ .Values.fleet.enabled | ternary "livekit-egress" .Values.fleet.existing.name }}
