@@ -237,6 +237,58 @@ ROWS: dict[str, tuple[Shown, ...]] = {
             (f"sum(replay_fleet_floor{{{HERE}}})", "workers at least"),
         ),
     ),
+    "Do people get to see it?": (
+        number(
+            "Buffers looked at",
+            f"sum(replay_agent_preview_buffers{{{HERE}}})",
+            "Buffers whose preview somebody was sent in the last minute. 0 where there is no preview.",
+        ),
+        number(
+            "Not readable, last hour",
+            f'sum(increase(replay_agent_preview_requests_total{{result="failed",{HERE}}}[1h]))',
+            "Requests for previews and clips that the agent could not answer. No value: there is no preview.",
+            warn_above=0,
+        ),
+        number(
+            "Addresses refused, last hour",
+            f'sum(increase(replay_agent_preview_requests_total{{result="refused",{HERE}}}[1h]))',
+            "Expired or forged ones, or a key that operator and agent do not share.",
+        ),
+        lines(
+            "Requests for previews and clips",
+            "Answered requests a second. A player asks for a playlist and a segment about once a segment.",
+            (
+                f'sum by (what) (rate(replay_agent_preview_requests_total{{result="ok",{HERE}}}[5m]))',
+                "{{what}}",
+            ),
+            unit="reqps",
+        ),
+        lines(
+            "What was not given",
+            "Requests a second: refused addresses, what is not there, questions without sense, failures.",
+            (
+                f'sum by (result) (rate(replay_agent_preview_requests_total{{result!="ok",{HERE}}}[5m]))',
+                "{{result}}",
+            ),
+            unit="reqps",
+        ),
+        lines(
+            "Reads of a network volume",
+            "Segments a second from memory (hit), from a read under way for another viewer (shared), or read "
+            "(miss). A local volume has none.",
+            (
+                f"sum by (result) (rate(replay_agent_preview_hot_segments_total{{{HERE}}}[5m]))",
+                "{{result}}",
+            ),
+            unit="reqps",
+        ),
+        lines(
+            "Memory of previews",
+            "What segments of a network volume take in the agent's memory, up to preview.memory.",
+            (f"sum(replay_agent_preview_memory_bytes{{{HERE}}})", "segments"),
+            unit="bytes",
+        ),
+    ),
     "What costs most?": (
         lines(
             "Writes to the buffer volume",

@@ -31,6 +31,7 @@ def test_the_questions_come_in_their_order() -> None:
         "Is anyone's moment being lost?",
         "Are captures fast and succeeding?",
         "Will disks or workers run out?",
+        "Do people get to see it?",
         "What costs most?",
     ]
 

@@ -111,6 +111,11 @@ class Agent:
         """What is known of the buffer volume, for whoever only looks."""
         return self._scanner
 
+    @property
+    def metrics(self) -> AgentMetrics:
+        """What is counted, for whoever serves more than the protocol."""
+        return self._metrics
+
     async def scan(self) -> None:
         """Look at the volume once; try to become its owner first when this agent is not."""
         began = time.perf_counter()

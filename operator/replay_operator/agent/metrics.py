@@ -14,6 +14,13 @@ from replay_operator.metric_registry import MetricRegistry, Page
 DELETION_REASONS = ("window", "bytes", "floor", "orphan")
 """Outside the window or expired; more than the buffer may have; the free space floor; nobody's."""
 
+PREVIEW_REQUESTS = ("playlist", "segment", "clip", "other")
+PREVIEW_RESULTS = ("ok", "refused", "missing", "invalid", "failed")
+"""Sent; a bad or expired address; not there; a question that makes no sense; not readable now."""
+
+HOT_RESULTS = ("hit", "shared", "miss")
+"""It was in memory; another viewer's read was under way; it was read."""
+
 _SCAN_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 
@@ -86,6 +93,24 @@ class AgentMetrics:
         self.scan_errors = declare.counter(
             "replay_agent_scan_errors_total",
             "Runs or volumes that could not be read, and indexes that could not be kept.",
+        )
+        self.preview_requests = declare.counter(
+            "replay_agent_preview_requests_total",
+            "Requests of the preview: `playlist`, `segment`, `clip` or `other`; `ok`, `refused` (a bad or "
+            "expired address), `missing`, `invalid` or `failed` (the volume cannot be read now).",
+            ["what", "result"],
+        )
+        self.preview_buffers = declare.gauge(
+            "replay_agent_preview_buffers", "Buffers that somebody has looked at in the last minute."
+        )
+        self.preview_hot_segments = declare.counter(
+            "replay_agent_preview_hot_segments_total",
+            "Segments of a network volume that were asked for: `hit` (in memory), `shared` (being read for "
+            "another viewer) or `miss` (read).",
+            ["result"],
+        )
+        self.preview_memory_bytes = declare.gauge(
+            "replay_agent_preview_memory_bytes", "What such segments take in memory."
         )
         # What is not known yet must not look like a full disk, and a rate does not see a series begin.
         self.volume_full_seconds.set(math.inf)

@@ -57,11 +57,12 @@ def make_preview_app(preview: Preview) -> web.Application:
     app = web.Application(middlewares=[_explain])
     app[_PREVIEW] = preview
     app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(preview.figures.count)
     app.add_routes(
         [
-            web.get("/v1/preview/{uid}/playlist.m3u8", _playlist),
-            web.get("/v1/preview/{uid}/segments/{run}/{file}", _segment),
-            web.get("/v1/clips/{path:.+}", _clip),
+            web.get("/v1/preview/{uid}/playlist.m3u8", _playlist, name="playlist"),
+            web.get("/v1/preview/{uid}/segments/{run}/{file}", _segment, name="segment"),
+            web.get("/v1/clips/{path:.+}", _clip, name="clip"),
             web.get("/healthz", _health),
         ]
     )

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Hashable
 
 from cachetools import TTLCache
 
+from replay_operator.agent.metrics import AgentMetrics
+
 MOST = 100
 KEPT_SECONDS = 60.0
 """Viewers of the live end meet within seconds; one who goes back through the window is alone there."""
@@ -15,13 +17,15 @@ KEPT_SECONDS = 60.0
 class HotSegments:
     """Keeps the last segments that were asked for, within a number of bytes. Only the event loop uses it."""
 
-    def __init__(self, limit_bytes: int, timer: Callable[[], float]) -> None:
+    def __init__(self, limit_bytes: int, timer: Callable[[], float], metrics: AgentMetrics) -> None:
         """Begin empty.
 
         Args:
             limit_bytes: What all of them may take; at least 1.
             timer: Gives seconds that only grow.
+            metrics: Where it is counted what memory saves.
         """
+        self._asked = metrics.preview_hot_segments
         self.limit_bytes = limit_bytes
         # Each counts for a hundredth at least: one bound holds for the bytes and for the number.
         least_bytes = max(1, limit_bytes // MOST)
@@ -47,8 +51,10 @@ class HotSegments:
         """
         kept = self._kept.get(key)
         if kept is not None:
+            self._asked.labels("hit").inc()
             return kept
         reading = self._reading.get(key)
+        self._asked.labels("miss" if reading is None else "shared").inc()
         if reading is None:
             reading = self._reading[key] = asyncio.create_task(self._read(key, read))
         # A viewer who goes away must not take the read from the others.

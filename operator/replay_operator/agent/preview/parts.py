@@ -11,6 +11,7 @@ from replay_operator.agent.clock import AgentClock
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.preview.book import PreviewBook
+from replay_operator.agent.preview.figures import PreviewFigures
 from replay_operator.agent.preview.hot_segments import HotSegments
 from replay_operator.agent.preview.shown_runs import ShownRuns
 from replay_operator.agent.settings import AgentSettings
@@ -37,6 +38,7 @@ class Preview:
         agent: Whose volumes are shown.
         book: Makes the playlists.
         hot: Segments in memory; None on a local volume, where the kernel keeps them.
+        figures: Count what is looked at.
         keys: Open addresses.
         files: The way to file operations: one of its own, so that viewers never hold up the scan.
         buffers: The buffer volume.
@@ -48,6 +50,7 @@ class Preview:
     agent: Agent
     book: PreviewBook
     hot: HotSegments | None
+    figures: PreviewFigures
     keys: AddressKeys
     files: FileWork
     buffers: ShownVolume
@@ -87,10 +90,12 @@ def make_preview(
     files = FileWork()
     memory_bytes = parse_quantity(settings.preview_memory) if buffers.over_network else 0
     runs = ShownRuns(Volume(settings.volume), files, clock.monotonic)
+    hot = HotSegments(memory_bytes, clock.monotonic, agent.metrics) if memory_bytes else None
     return Preview(
         agent=agent,
         book=PreviewBook(agent.scanner, runs, clock),
-        hot=HotSegments(memory_bytes, clock.monotonic) if memory_bytes else None,
+        hot=hot,
+        figures=PreviewFigures(agent.metrics, hot, clock.monotonic),
         keys=AddressKeys(settings.token_directory),
         files=files,
         buffers=buffers,
