@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from openapi_spec_validator import validate
 
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.preview_api import preview_api
@@ -142,6 +143,30 @@ async def test_who_has_no_token_gets_no_address(back_end: BackEnd, token: str | 
 
 async def test_only_asking_makes_an_address(back_end: BackEnd) -> None:
     assert (await back_end.ask("/v1/buffers/alice-screen/preview", method="GET"))[0] == 405
+
+
+async def test_the_description_is_valid_openapi_and_its_answers_keep_to_it(back_end: BackEnd) -> None:
+    async with back_end.session.get(f"{back_end.url}/openapi.json") as answer:
+        document = await answer.json()
+    validate(document)
+    assert {path: set(item) for path, item in document["paths"].items()} == {
+        "/v1/buffers/{name}/preview": {"post"},
+        "/v1/captures/{name}/download": {"post"},
+    }
+    for path in ("/v1/buffers/alice-screen/preview", "/v1/captures/goal/download"):
+        _, told = await back_end.ask(path)
+        described = document["components"]["schemas"]["SignedAddress"]
+        assert set(described["required"]) == set(told) == set(described["properties"])
+    statuses = {"200", "401", "404", "409", "503"}
+    assert set(document["paths"]["/v1/captures/{name}/download"]["post"]["responses"]) == statuses
+
+
+async def test_the_page_for_people_needs_no_token_and_runs_nothing(back_end: BackEnd) -> None:
+    async with back_end.session.get(f"{back_end.url}/") as answer:
+        text = await answer.text()
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "POST /v1/captures/{name}/download" in text
+    assert "<script" not in text
 
 
 async def test_the_key_of_before_does_not_sign(back_end: BackEnd) -> None:

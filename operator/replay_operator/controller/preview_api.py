@@ -13,17 +13,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from replay_operator.address_keys import KEY_FILES, AddressKeys
 from replay_operator.api.model import ApiModel
 from replay_operator.bearer_tokens import TokenFiles, bearer_token
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.catalogue_api.problems import RETRY_AFTER_SECONDS, Handler, problem
+from replay_operator.controller.described_api.routes import description_routes
 from replay_operator.domain.signed_address import Scope, signed_query
 from replay_operator.settings import OperatorSettings
 
@@ -31,8 +32,11 @@ ANSWER_SECONDS = 10.0
 SHUTDOWN_SECONDS = 1.0
 """How long a stop waits for answers that are on their way."""
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+NAME_PATTERN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 """As the API server takes them: nothing else may get into a field selector."""
+
+_NAME = re.compile(NAME_PATTERN)
+_PROTECTED = "/v1/"
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +44,7 @@ log = logging.getLogger(__name__)
 class SignedAddress(ApiModel):
     """Where to look, and until when."""
 
-    url: str
+    url: Annotated[str, Field(description="For whoever is to see it: it opens without anything else.")]
     expires_at: AwareDatetime
 
 
@@ -111,7 +115,12 @@ async def preview_api(
         lifetime=timedelta(seconds=settings.preview_address_seconds),
         clock=clock,
     )
-    runner = web.AppRunner(make_application(office), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    # The models of OpenAPI take a while to import, and memory: only who serves it pays.
+    from replay_operator.controller.preview_description import describe  # noqa: PLC0415 - see above
+
+    runner = web.AppRunner(
+        make_application(office, describe()), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+    )
     try:
         await runner.setup()
         await web.TCPSite(runner, settings.bind_address, port).start()
@@ -121,11 +130,12 @@ async def preview_api(
         await runner.cleanup()
 
 
-def make_application(office: AddressOffice) -> web.Application:
+def make_application(office: AddressOffice, description: dict[str, Any]) -> web.Application:
     """Make the aiohttp application.
 
     Args:
         office: What the handlers need.
+        description: Of this API, in OpenAPI.
     """
     app = web.Application(middlewares=[_guard])
     app[_OFFICE] = office
@@ -133,6 +143,7 @@ def make_application(office: AddressOffice) -> web.Application:
         [
             web.post("/v1/buffers/{name}/preview", _preview),
             web.post("/v1/captures/{name}/download", _download),
+            *description_routes(description),
         ]
     )
     return app
@@ -140,8 +151,7 @@ def make_application(office: AddressOffice) -> web.Application:
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    token = bearer_token(request.headers.get("Authorization", ""))
-    if token is None or not await asyncio.to_thread(request.app[_OFFICE].tokens.accepts, token):
+    if request.path.startswith(_PROTECTED) and not await _is_known(request):
         return problem(
             HTTPStatus.UNAUTHORIZED,
             "the bearer token is missing or is none that this API accepts",
@@ -159,6 +169,11 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             "no address can be made now, the operator's log says why: try again",
             {"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
+
+
+async def _is_known(request: web.Request) -> bool:
+    token = bearer_token(request.headers.get("Authorization", ""))
+    return token is not None and await asyncio.to_thread(request.app[_OFFICE].tokens.accepts, token)
 
 
 async def _preview(request: web.Request) -> web.Response:

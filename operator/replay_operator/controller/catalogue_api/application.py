@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +19,6 @@ from replay_operator.catalogue.migrate import require_schema
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.usage import Usage
 from replay_operator.controller.catalogue_api.description import describe
-from replay_operator.controller.catalogue_api.page import html_page
 from replay_operator.controller.catalogue_api.problems import Handler, explain, problem
 from replay_operator.controller.catalogue_api.questions import (
     ClipsQuestion,
@@ -28,13 +26,13 @@ from replay_operator.controller.catalogue_api.questions import (
     SessionsQuestion,
     query_of,
 )
+from replay_operator.controller.described_api.routes import description_routes
 from replay_operator.domain.quotas import QuotaLimits
 
 ANSWER_SECONDS = 10.0
 """A back end that waits for longer has given its own user up."""
 
 _PROTECTED = "/v1/"
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 @dataclass(slots=True)
@@ -85,24 +83,12 @@ def make_application(reader: CatalogueReader) -> web.Application:
     """
     app = web.Application(middlewares=[explain, _authorise])
     app[_READER] = reader
-    document = describe()
-    described, page = json.dumps(document), html_page(document)
-
-    async def description(_: web.Request) -> web.Response:
-        return web.Response(text=described, content_type="application/json")
-
-    async def for_people(_: web.Request) -> web.Response:
-        return web.Response(
-            text=page, content_type="text/html", headers={"Content-Security-Policy": _PAGE_POLICY}
-        )
-
     app.add_routes(
         [
             web.get("/v1/clips", _clips),
             web.get("/v1/sessions", _sessions),
             web.get("/v1/quota/{owner}", _quota),
-            web.get("/openapi.json", description),
-            web.get("/", for_people),
+            *description_routes(describe()),
         ]
     )
     return app

@@ -1,4 +1,4 @@
-"""The description of the read API as a page for people: no scripts, nothing from elsewhere."""
+"""The description of an API as a page for people: no scripts, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def html_page(document: dict[str, Any]) -> str:
 
 def _paths(paths: dict[str, Any]) -> Iterator[str]:
     for path, item in paths.items():
-        operation = item["get"]
-        yield f"<h2><code>GET {escape(path)}</code></h2><p>{escape(operation['summary'])}.</p>"
+        ((method, operation),) = item.items()
+        heading = f"{method.upper()} {escape(path)}"
+        yield f"<h2><code>{heading}</code></h2><p>{escape(operation['summary'])}.</p>"
         yield from _table(
             ("parameter", "what it is", ""),
             [

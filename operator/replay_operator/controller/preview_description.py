@@ -1,0 +1,59 @@
+"""What the API that hands out addresses says of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from replay_operator.controller.described_api.document import Described, openapi_document
+from replay_operator.controller.preview_api import NAME_PATTERN, SignedAddress
+
+_NOT_NOW = {
+    "401": "The bearer token is missing, or is none that is accepted.",
+    "503": "The API server does not answer now, or there is no key. Try again after `Retry-After` seconds.",
+}
+
+
+class BufferQuestion(BaseModel):
+    """The path of POST /v1/buffers/{name}/preview."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="Of the ReplayBuffer.")]
+
+
+class CaptureQuestion(BaseModel):
+    """The path of POST /v1/captures/{name}/download."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="Of the ReplayCapture.")]
+
+
+def describe() -> dict[str, Any]:
+    """Give the OpenAPI document as JSON."""
+    return openapi_document(
+        "Replay previews",
+        "Addresses at which one person sees a buffer, or gets a clip, for a short time.",
+        {
+            "/v1/buffers/{name}/preview": Described(
+                "previewBuffer",
+                "Make an address at which a buffer is seen; `&start=...&end=...` after it shows a part",
+                BufferQuestion,
+                SignedAddress,
+                {**_NOT_NOW, "404": "There is no ReplayBuffer of this name."},
+                place="path",
+                method="post",
+            ),
+            "/v1/captures/{name}/download": Described(
+                "downloadClip",
+                "Make an address of the clip of a capture",
+                CaptureQuestion,
+                SignedAddress,
+                {
+                    **_NOT_NOW,
+                    "404": "There is no ReplayCapture of this name.",
+                    "409": "The capture has no clip yet, or will never have one: its status says which.",
+                },
+                place="path",
+                method="post",
+            ),
+        },
+    )
