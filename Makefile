@@ -107,6 +107,10 @@ bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,1
 bench-catalogue: setup ## What the catalogue answers in how much time (ROWS=1000000)
 	$(BIN)/python -m benchmarks.catalogue --rows $(or $(ROWS),1000000)
 
+.PHONY: bench-preview
+bench-preview: setup ## What people who look at one buffer cost the agent (VIEWERS=50)
+	$(BIN)/python -m benchmarks.preview --viewers $(or $(VIEWERS),50)
+
 .PHONY: generate
 generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from chart and scripts
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md

@@ -1,4 +1,4 @@
-"""What the kernel says about a process: CPU time and memory."""
+"""What the kernel says about a process: CPU time, memory, and what it has read."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def memory(pid: int) -> Memory:
     return parse_memory(Path(f"/proc/{pid}/status").read_text())
 
 
+def read_bytes(pid: int) -> int:
+    """Give what a process has read from files and sockets by calls of the kernel, sendfile too.
+
+    Args:
+        pid: The process.
+    """
+    return parse_read_bytes(Path(f"/proc/{pid}/io").read_text())
+
+
 def parse_cpu_seconds(stat: str, *, ticks_per_second: int) -> float:
     """Read user plus system time from `/proc/<pid>/stat`.
 
@@ -60,3 +69,12 @@ def parse_memory(status: str) -> Memory:
         return int(found[name].split()[0]) / 1024
 
     return Memory(now_mib=mib("VmRSS"), peak_mib=mib("VmHWM"))
+
+
+def parse_read_bytes(io: str) -> int:
+    """Read rchar from `/proc/<pid>/io`. It counts what comes from the page cache as well.
+
+    Args:
+        io: Its text.
+    """
+    return int(dict(line.split(": ") for line in io.splitlines())["rchar"])

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.scale.figures import BringUp, Figures, Idle, Restart, cpu_table, table
 from benchmarks.scale.metrics_page import metric
-from benchmarks.scale.processes import parse_cpu_seconds, parse_memory
+from benchmarks.scale.processes import parse_cpu_seconds, parse_memory, parse_read_bytes
 from benchmarks.scale.recordings import CoverageRecordings, LightRun, VolumeRecordings
 from benchmarks.scale.writes import count_use
 from replay_operator.api.agent import Coverage
@@ -78,6 +78,10 @@ def test_a_process_name_with_brackets_and_spaces_does_not_shift_the_fields() -> 
 def test_memory_is_given_in_mib_now_and_at_its_highest() -> None:
     found = parse_memory("Name:\tpython\nVmHWM:\t  204800 kB\nVmRSS:\t  102400 kB\nThreads:\t3\n")
     assert (found.now_mib, found.peak_mib) == (100, 200)
+
+
+def test_reads_are_those_that_were_asked_for_not_those_of_the_disk() -> None:
+    assert parse_read_bytes("rchar: 7900\nwchar: 12\nread_bytes: 4096\nwrite_bytes: 0\n") == 7900
 
 
 def test_a_metric_is_added_up_over_the_labels_that_were_not_asked_for() -> None:
