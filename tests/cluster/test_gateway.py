@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -128,6 +129,36 @@ async def test_a_right_that_is_missing_is_named(guest: KubernetesGateway, namesp
     with pytest.raises(Forbidden, match=r"serviceaccount:.*:guest.* cannot get resource") as forbidden:
         await guest.get(CLAIMS, namespace, "replay-buffers")
     assert forbidden.value.code == 403
+
+
+async def test_an_object_is_read_by_its_name_with_the_right_to_list_alone(
+    control_plane: ControlPlane, gateway: KubernetesGateway, guest: KubernetesGateway, namespace: str
+) -> None:
+    wanted = await gateway.create(BUFFERS, namespace, a_buffer("one"))
+    for neighbour in ("on", "one-more", "a-one"):
+        await gateway.create(BUFFERS, namespace, a_buffer(neighbour))
+    rights = ["--verb=list", "--resource=replaybuffers.replaybuffer.dev"]
+    control_plane.kubectl("create", "role", "lister", "-n", namespace, *rights)
+    account = f"--serviceaccount={namespace}:guest"
+    control_plane.kubectl("create", "rolebinding", "lister", "-n", namespace, "--role=lister", account)
+
+    with pytest.raises(Forbidden):
+        await guest.get(BUFFERS, namespace, "one")
+    found = await _once_it_may(guest, namespace, "one")
+
+    assert found == wanted
+    assert await guest.named(BUFFERS, namespace, "missing") is None
+    with pytest.raises(Forbidden, match="cannot list resource"):
+        await guest.named(CAPTURES, namespace, "one")
+
+
+async def _once_it_may(guest: KubernetesGateway, namespace: str, name: str) -> Json | None:
+    """Read a buffer; the API server hears of a new right by a watch of its own."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(Forbidden):
+                return await guest.named(BUFFERS, namespace, name)
+            await asyncio.sleep(0.05)
 
 
 async def test_a_token_that_is_not_valid_is_forbidden_and_never_told(
