@@ -83,7 +83,7 @@ def table(costs: dict[Way, Cost], looked_seconds: float) -> str:
     """
     first = next(iter(costs.values()))
     lines = [
-        "| way | sent, MB | read, MB | CPU, s | % of a core | RSS, MiB | highest | read, ratio | CPU, ratio |",
+        "| way | sent, MB | read, MB | CPU, s | % of a core | RSS, MiB | most | read, ratio | CPU, ratio |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for way, cost in costs.items():
