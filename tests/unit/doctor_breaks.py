@@ -28,6 +28,7 @@ from tests.unit.doctor_world import (
     LEASE,
     NOW,
     OPERATOR_POD,
+    PREVIEW,
     claim,
     pod,
     volume,
@@ -65,6 +66,10 @@ def nfs(*options: str) -> dict[str, Any]:
     return buffer(file_system="nfs4", source="files:/export", options=(*kept, *options))
 
 
+def showing(**changes: Any) -> dict[str, Any]:
+    return {"preview": replace(PREVIEW, **changes)}
+
+
 def workers(**changes: Any) -> dict[str, Any]:
     return {"workers": (pod("worker-1", **changes), pod("worker-2", **changes))}
 
@@ -74,6 +79,14 @@ def scaling(**changes: Any) -> dict[str, Any]:
 
 
 BROKEN = [
+    ("preview", PASS, "is not set", {"preview": None}),
+    ("preview", FAIL, "REPLAY_PREVIEW_URL is not set", showing(has_url=False)),
+    ("preview", FAIL, "no preview-key of 32 bytes", showing(has_key=False, status=None)),
+    ("preview", FAIL, "REPLAY_AGENT_PREVIEW_PORT", showing(port=None, status=None)),
+    ("preview", FAIL, "does not answer", showing(status=None)),
+    ("preview", FAIL, "the same Secret", showing(status=403)),
+    ("preview", WARN, "not read its volume yet", showing(status=503)),
+    ("preview", WARN, "answered with 200", showing(status=200)),
     (
         "settings",
         WARN,

@@ -13,6 +13,7 @@ from replay_operator.domain.checks.facts import (
     Choices,
     Facts,
     LiveKitFacts,
+    PreviewFacts,
     Scraping,
     SettingsFacts,
     WorkerAnswer,
@@ -108,6 +109,8 @@ def claim(name: str, **changes: Any) -> ClaimFacts:
 
 AGENT = AgentFacts(version="0.1.0", clock=NOW, buffer=volume("/buffer"), archive=volume("/archive"))
 
+PREVIEW = PreviewFacts(has_url=True, has_key=True, port=8481, status=404)
+
 CHOICES = Choices(
     buffer_claim="replay-buffers",
     buffer_access_mode="ReadWriteOnce",
@@ -150,6 +153,7 @@ HEALTHY = Facts(
     workers=(pod("worker-1"), pod("worker-2", ip="10.0.0.2")),
     answers={"worker-1": WorkerAnswer({"EG_1": "TrackComposite"}, 1.5), "worker-2": WorkerAnswer({}, 2.0)},
     agent=AGENT,
+    preview=PREVIEW,
     buffer_claim=claim("replay-buffers"),
     archive_claim=claim("replay-archive"),
     autoscaler=AUTOSCALER,

@@ -27,7 +27,14 @@ from replay_operator.cli.doctor.settings import (
 from replay_operator.cli.doctor.sight import PROBE_SECONDS, see
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.domain.checks.clocks import HERE, LAPTOP, WORKER, ClockBounds
-from replay_operator.domain.checks.facts import Facts, LiveKitFacts, Seen, SettingsFacts, WorkerAnswer
+from replay_operator.domain.checks.facts import (
+    Facts,
+    LiveKitFacts,
+    PreviewFacts,
+    Seen,
+    SettingsFacts,
+    WorkerAnswer,
+)
 from replay_operator.domain.checks.objects import (
     ConfigMapFacts,
     PodFacts,
@@ -41,6 +48,7 @@ from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 CONFIG_MAP = "replay-operator-settings"
 IMAGE = "REPLAY_CAPTURE_IMAGE"
+PREVIEW_PORT = "REPLAY_AGENT_PREVIEW_PORT"
 
 ASKED_WORKERS = 16
 """Whose clocks are compared: one worker's node is as likely to be off as another's."""
@@ -48,6 +56,8 @@ ASKED_WORKERS = 16
 Json = dict[str, Any]
 Bodies: TypeAlias = Seen[tuple[Json, ...]]
 Clock: TypeAlias = Seen[ClockBounds]
+_Shown: TypeAlias = Seen[tuple[tuple[PodFacts, int | None], ...]]
+"""Pods of the agent, each with its port for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class _Heard:
     livekit: Seen[LiveKitFacts]
     answers: Seen[Mapping[str, WorkerAnswer | None]]
     agent: Seen[AgentFacts]
+    preview: Seen[PreviewFacts | None]
     agent_error: str = ""
     clocks: tuple[tuple[str, Clock], ...] = ()
 
@@ -83,7 +94,7 @@ async def gather_facts(gateway: KubernetesGateway, namespace: str, environment: 
     uses = tuple(use for body in bodies for use in secret_uses(body))
     objects, heard, keys, server_clock = await asyncio.gather(
         _objects(cluster, names),
-        _heard(environment, running, names, _pods(workers)),
+        _heard(environment, running, names, _pods(workers), _with_preview_ports(agents)),
         by_name((use.secret for use in uses), cluster.secret_keys),
         _watch("the API server", cluster.date),
     )
@@ -102,6 +113,7 @@ async def gather_facts(gateway: KubernetesGateway, namespace: str, environment: 
         answers=heard.answers,
         agent=heard.agent,
         agent_error=heard.agent_error,
+        preview=heard.preview,
         secret_uses=_uses((operators, agents, workers), uses),
         secret_keys=keys,
         clocks=tuple(clock for _, clock in clocks if not isinstance(clock, Unseen)),
@@ -157,13 +169,14 @@ async def _heard(
     running: Mapping[str, str] | None,
     names: OperatorSettings,
     workers: Seen[tuple[PodFacts, ...]],
+    agents: _Shown,
 ) -> _Heard:
     if running is None:
         outside = Unseen(
             "out of reach from outside the cluster",
             f"kubectl -n {names.namespace} exec deploy/replay-operator -- replay-operator doctor",
         )
-        return _Heard(outside, outside, outside)
+        return _nothing_heard(outside, names)
     try:
         livekit = LiveKitSettings.model_validate(_livekit_values(environment))
     except ValidationError as error:
@@ -173,9 +186,13 @@ async def _heard(
         lost = Unseen(
             f"{lacks} missing or not valid", "run this in the operator's pod, or as manifests/doctor"
         )
-        return _Heard(lost, lost, lost)
+        return _nothing_heard(lost, names)
     async with aiohttp.ClientSession() as session:
-        return await _ask(NetworkProbes(session, livekit, names), workers)
+        return await _ask(NetworkProbes(session, livekit, names), workers, agents)
+
+
+def _nothing_heard(why: Unseen, names: OperatorSettings) -> _Heard:
+    return _Heard(why, why, why, None if names.preview_api_port is None else why)
 
 
 def _livekit_values(environment: Mapping[str, str]) -> dict[str, str]:
@@ -187,12 +204,13 @@ def _livekit_values(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]]) -> _Heard:
+async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]], agents: _Shown) -> _Heard:
     pods = () if isinstance(workers, Unseen) else workers
     asked = [pod for pod in pods if pod.ready and pod.ip and not pod.terminating][:ASKED_WORKERS]
-    livekit, agent, answers, livekit_clock, worker_clocks = await asyncio.gather(
+    livekit, agent, preview, answers, livekit_clock, worker_clocks = await asyncio.gather(
         see("LiveKit", network.ask_livekit()),
         see("the agent", network.ask_agent()),
+        see("the preview", network.ask_preview(() if isinstance(agents, Unseen) else agents)),
         see("the workers", network.ask_workers(pods)),
         _watch("LiveKit", network.livekit_date),
         asyncio.gather(*(_watch(f"{WORKER} {pod.name}", _date_of(network, pod)) for pod in asked)),
@@ -201,6 +219,7 @@ async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]]) -> _
         livekit=livekit,
         answers=workers if isinstance(workers, Unseen) else answers,
         agent=agent if isinstance(agent, Unseen) else agent[0],
+        preview=agents if isinstance(agents, Unseen) and preview is not None else preview,
         agent_error=agent.why if isinstance(agent, Unseen) else "",
         clocks=(
             ("LiveKit", livekit_clock),
@@ -222,6 +241,17 @@ def _ahead(clock: Clock) -> timedelta:
     if isinstance(clock, Unseen):
         return timedelta()
     return timedelta(seconds=(clock.low_seconds + clock.high_seconds) / 2)
+
+
+def _with_preview_ports(bodies: Bodies) -> _Shown:
+    if isinstance(bodies, Unseen):
+        return bodies
+    variables = (declared_variables(working_container(body["spec"]), (), "") for body in bodies)
+    ports = (found.get(PREVIEW_PORT, "") for found in variables)
+    return tuple(
+        (pod_facts(body), int(port) if port.isdecimal() else None)
+        for body, port in zip(bodies, ports, strict=True)
+    )
 
 
 def _pods(bodies: Bodies) -> Seen[tuple[PodFacts, ...]]:

@@ -6,17 +6,20 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+from yarl import URL
 
+from replay_operator.address_keys import KEY_FILES, AddressKeys
 from replay_operator.api.volume_facts import AgentFacts
 from replay_operator.cli.doctor.sight import PROBE_SECONDS
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.domain.checks.clocks import ClockBounds, ClockSample, clock_bounds
-from replay_operator.domain.checks.facts import LiveKitFacts, WorkerAnswer
+from replay_operator.domain.checks.facts import LiveKitFacts, PreviewFacts, WorkerAnswer
 from replay_operator.domain.checks.objects import PodFacts
+from replay_operator.domain.signed_address import Scope, signed_query
 from replay_operator.livekit.adapter import LiveKitAdapter
 from replay_operator.livekit.errors import LiveKitError
 from replay_operator.livekit.port import LiveKit
@@ -28,6 +31,11 @@ AGENT_QUESTIONS = 3
 
 NO_ROOM = "replay-operator-doctor"
 """A room that nobody has: asking who is in it needs the same right as asking it of a real one."""
+
+NO_BUFFER = "replay-operator-doctor"
+"""No uid of a buffer: who gets in with its address is told that there is none."""
+
+ADDRESS_SECONDS = 60
 
 
 def now() -> datetime:
@@ -76,6 +84,26 @@ class NetworkProbes:
             samples.append(ClockSample(sent_at, now(), facts.clock))
         return facts, clock_bounds("the agent", samples, resolution_seconds=0.0)
 
+    async def ask_preview(self, agents: Iterable[tuple[PodFacts, int | None]]) -> PreviewFacts | None:
+        """Ask the agent to show a buffer that nobody has; None when nobody is shown anything.
+
+        Args:
+            agents: Its pods, each with its port for people.
+        """
+        if self.settings.preview_api_port is None:
+            return None
+        signing = AddressKeys(self.settings.agent_token_directory, KEY_FILES[:1])
+        keys = await asyncio.to_thread(signing.current)
+        pod, port = next(((pod, port) for pod, port in agents if pod.ready and pod.ip), (None, None))
+        status = None
+        if keys and pod is not None and port is not None:
+            expires_at = now() + timedelta(seconds=ADDRESS_SECONDS)
+            query = signed_query(keys[0], Scope("buffer", NO_BUFFER), expires_at)
+            path = f"/v1/preview/{NO_BUFFER}/playlist.m3u8"
+            url = URL.build(scheme="http", host=pod.ip, port=port, path=path, query_string=query)
+            status = await self._status(url)
+        return PreviewFacts(self.settings.preview_url is not None, bool(keys), port, status)
+
     async def ask_workers(self, workers: Iterable[PodFacts]) -> dict[str, WorkerAnswer | None]:
         """Ask ready workers what they hold; None of one that gives no answer, or one that makes no sense."""
         ready = [pod for pod in workers if pod.ready and pod.ip and not pod.terminating]
@@ -95,6 +123,16 @@ class NetworkProbes:
 
     def _health_url(self, pod: PodFacts) -> str:
         return health_url(pod.ip, self.settings.fleet_health_port)
+
+    async def _status(self, url: URL) -> int | None:
+        try:
+            async with (
+                asyncio.timeout(PROBE_SECONDS - 1),
+                self.session.get(url, allow_redirects=False) as answer,
+            ):
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
 
     async def _date(self, url: str) -> str:
         async with self.session.get(url, allow_redirects=False) as response:

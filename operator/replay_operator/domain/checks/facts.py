@@ -85,6 +85,23 @@ class WorkerAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviewFacts:
+    """What became of an address that was signed as the operator signs them, for a buffer that nobody has.
+
+    Attributes:
+        has_url: It is known where browsers reach the agent.
+        has_key: There is a key that is long enough.
+        port: On which the agent shows; None: on none.
+        status: Of its answer; None: there was none.
+    """
+
+    has_url: bool
+    has_key: bool
+    port: int | None
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scraping:
     """Who collects metrics: monitors of the Prometheus operator in the namespace, by their selectors."""
 
@@ -93,7 +110,7 @@ class Scraping:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was gathered at about one moment. None is a fact too: it does not exist.
+    """Everything that was gathered at about one moment. None is a fact too: it does not exist, or is off.
 
     `agent_error` is why the agent did not answer to somebody whom it should have answered.
     """
@@ -111,6 +128,7 @@ class Facts:
     answers: Seen[Mapping[str, WorkerAnswer | None]] = NOT_ASKED
     agent: Seen[AgentFacts] = NOT_ASKED
     agent_error: str = ""
+    preview: Seen[PreviewFacts | None] = NOT_ASKED
     buffer_claim: Seen[ClaimFacts | None] = NOT_ASKED
     archive_claim: Seen[ClaimFacts | None] = NOT_ASKED
     autoscaler: Seen[AutoscalerFacts | None] = NOT_ASKED
