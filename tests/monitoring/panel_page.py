@@ -26,7 +26,7 @@ _INTRODUCTION = """<!-- generated: do not edit, run make generate -->
 # Dashboard
 
 `helm/replay-operator/files/dashboard.json`, which the chart installs with `monitoring.dashboard.enabled`,
-answers four questions in this order. The last column is what a real Prometheus gave for each query while
+answers these questions in this order. The last column is what a real Prometheus gave for each query while
 the whole stack of the tests ran: one buffer that records and one clip that was saved. A dash stands where
 there was nothing to tell, such as failures by reason while none has failed.
 """

@@ -246,7 +246,7 @@ ROWS: dict[str, tuple[Shown, ...]] = {
         number(
             "Not readable, last hour",
             f'sum(increase(replay_agent_preview_requests_total{{result="failed",{HERE}}}[1h]))',
-            "Requests for previews and clips that the agent could not answer. No value: there is no preview.",
+            "Requests for previews and clips that the agent could not answer.",
             warn_above=0,
         ),
         number(

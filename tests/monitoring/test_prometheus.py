@@ -17,9 +17,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from replay_operator.agent.preview.application import make_preview_app
-from replay_operator.agent.preview.parts import make_preview
-from replay_operator.agent.settings import AgentSettings
 from replay_operator.controller.health import serve_health
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.live_figures import LiveFigures
@@ -66,11 +63,6 @@ async def agent(tmp_path: Path) -> AsyncIterator[str]:
         (tmp_path / name).mkdir()
     (tmp_path / "token" / "token").write_text(TOKEN)
     rig = make_rig(tmp_path / "buffer", tmp_path / "token", [], MovedClock())
-    settings = AgentSettings(
-        volume=rig.volume, archive=rig.archive, token_directory=rig.token_directory, preview_memory="1Mi"
-    )
-    # A server that counts; nobody needs to ask it.
-    make_preview_app(make_preview(rig.agent, settings, rig.clock, is_remote=lambda _: True))
     await rig.start()
     await rig.agent.scan()
     await rig.put_policy(buffer_policy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from itertools import product
 
 from prometheus_client import CollectorRegistry
 
@@ -117,6 +118,10 @@ class AgentMetrics:
         for reason in DELETION_REASONS:
             self.deleted_segments.labels(reason)
             self.deleted_bytes.labels(reason)
+        for what, result in product(PREVIEW_REQUESTS, PREVIEW_RESULTS):
+            self.preview_requests.labels(what, result)
+        for result in HOT_RESULTS:
+            self.preview_hot_segments.labels(result)
 
     @property
     def registry(self) -> CollectorRegistry:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from aiohttp import web
 from cachetools import TTLCache
 
-from replay_operator.agent.metrics import HOT_RESULTS, PREVIEW_REQUESTS, PREVIEW_RESULTS, AgentMetrics
+from replay_operator.agent.metrics import PREVIEW_REQUESTS, AgentMetrics
 from replay_operator.agent.preview.hot_segments import HotSegments
 
 LOOKED_SECONDS = 60.0
@@ -33,12 +33,6 @@ class PreviewFigures:
         self._metrics = metrics
         self._hot = hot
         self._looked_at: TTLCache[str, None] = TTLCache(MOST_BUFFERS, LOOKED_SECONDS, timer)
-        # A rate does not see a series begin. Whoever shows nothing need not have them.
-        for what in PREVIEW_REQUESTS:
-            for result in PREVIEW_RESULTS:
-                metrics.preview_requests.labels(what, result)
-        for result in HOT_RESULTS if hot is not None else ():
-            metrics.preview_hot_segments.labels(result)
         metrics.metrics.before_each_page(self._take)
 
     async def count(self, request: web.Request, response: web.StreamResponse) -> None:
