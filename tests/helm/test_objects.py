@@ -144,6 +144,22 @@ def test_alerts_and_dashboard_are_passed_on_as_they_are(tmp_path: Path) -> None:
     assert json.loads(dashboard["data"]["replay-operator.json"]) == {"title": "{{ legend }}"}
 
 
+def annotations_of_alerts(**values: Any) -> dict[str, Mapping[str, str]]:
+    rules = by_name(render({"monitoring": {"rules": {"enabled": True, **values}}}))
+    groups = rules["PrometheusRule", "replay-operator"]["spec"]["groups"]
+    return {rule["alert"]: rule["annotations"] for group in groups for rule in group["rules"]}
+
+
+def test_an_alert_links_to_its_page_where_somebody_serves_the_pages_and_else_names_its_file() -> None:
+    linked = annotations_of_alerts(runbookUrl="https://docs.example/runbooks/%s/")
+    assert linked
+    for alert, annotations in linked.items():
+        assert annotations["runbook_url"] == f"https://docs.example/runbooks/{alert}/"
+    for annotations in annotations_of_alerts().values():
+        assert "runbook_url" not in annotations
+        assert (ROOT / annotations["runbook"]).is_file()
+
+
 def annotations_of(values: Mapping[str, Any], deployment: str) -> Mapping[str, str]:
     found = next(
         o for o in render(values) if o["kind"] == "Deployment" and o["metadata"]["name"] == deployment

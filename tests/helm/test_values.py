@@ -84,6 +84,7 @@ def test_each_variant_is_accepted(name: str) -> None:
         ({"operator": {"extraSettings": {"REPLAY_FLEET_MAX": 3}}}, "REPLAY_FLEET_MAX"),
         ({"notify": {"url": "backend.example"}}, "url"),
         ({"commonLabels": {"a": 1}}, "commonLabels"),
+        ({"monitoring": {"rules": {"runbookUrl": "https://docs.example/runbooks"}}}, "runbookUrl"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
