@@ -194,6 +194,19 @@ def test_a_new_key_of_livekit_rolls_what_holds_the_old_one() -> None:
         assert annotations_of(before, name) != annotations_of(after, name)
 
 
+def test_what_the_operators_surroundings_need_reaches_the_jobs_that_call_livekit_in_its_place() -> None:
+    bundle = {"name": "ca", "configMap": {"name": "ca"}}
+    mounted = {"name": "ca", "mountPath": "/etc/ca", "readOnly": True}
+    variable = {"name": "SSL_CERT_FILE", "value": "/etc/ca/ca.crt"}
+    own = {"extraEnv": [variable], "extraVolumes": [bundle], "extraVolumeMounts": [mounted]}
+    objects = by_name(render({"operator": own}))
+    for name in (("Deployment", "replay-operator"), ("Job", "replay-drain"), ("Job", "replay-doctor")):
+        spec = objects[name]["spec"]["template"]["spec"]
+        assert variable in spec["containers"][0]["env"], name
+        assert mounted in spec["containers"][0]["volumeMounts"], name
+        assert bundle in spec["volumes"], name
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_workers_and_agent_are_together_where_the_volume_serves_one_node(name: str) -> None:
     objects = by_name(render(VARIANTS[name]))
