@@ -133,7 +133,7 @@ def test_no_series_of_the_whole_stack_names_a_buffer_a_room_or_a_person(
 
 @pytest.mark.parametrize(("component", "port"), [("replay-operator", 8080), ("replay-agent", 8480)])
 def test_a_page_of_metrics_is_as_prometheus_wants_it(stack: Stack, component: str, port: int) -> None:
-    with urllib.request.urlopen(f"http://{stack.address(component)}:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{stack.address(component)}:{port}/metrics", timeout=60) as answer:
         page = answer.read()
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False
