@@ -78,7 +78,7 @@ def buffer(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 def recording(stack: Stack, buffer: str) -> Iterator[str]:
     yield buffer
-    stack.wait_for("the end of the readers", lambda: not readers(stack), seconds=30)
+    stack.wait_for("the end of the readers", lambda: not readers(stack), seconds=60)
 
 
 def readers(stack: Stack) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ def test_a_download_that_is_interrupted_leaves_neither_pod_nor_file(
         downloading.send_signal(signal.SIGINT)
         code = downloading.wait(60)
     assert code == 130
-    stack.wait_for("the end of the reader", lambda: not readers(stack), seconds=30)
+    stack.wait_for("the end of the reader", lambda: not readers(stack), seconds=60)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,7 +178,7 @@ def test_ls_and_describe_show_the_window_as_the_agent_sees_it(
     assert (row["RECORDING"], row["RUNS"], row["HOLES"]) == ("True", "1", "0")
 
     assert replay("save", recording, "--last", "5s", "--post", "1m", "--name", f"{recording}-pin").code == 0
-    stack.wait_for_condition("rcap", f"{recording}-pin", "Reconciling", seconds=30)
+    stack.wait_for_condition("rcap", f"{recording}-pin", "Reconciling", seconds=60)
     described = replay("describe", recording)
     replay("cancel", f"{recording}-pin")
 
