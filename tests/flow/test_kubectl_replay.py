@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.flow.conftest import buffers_of_a_while
-from tests.flow.test_record_and_save import wait_for_window
+from tests.flow.test_record_and_save import wait_for_extras, wait_for_window
 from tests.kubectl_plugin import Plugin
 from tests.stack.images import CHECKOUT
 from tests.stack.stack import Stack
@@ -153,7 +153,7 @@ def test_a_download_that_is_interrupted_leaves_neither_pod_nor_file(
     stack: Stack, replay: Plugin, recording: str, tmp_path: Path
 ) -> None:
     name = replay("save", recording, "--last", "3s", "--wait", "-o", "name").out.strip().rpartition("/")[2]
-    clip = stack.archive() / (stack.get("rcap", name) or {})["status"]["clip"]["path"]
+    clip = stack.archive() / wait_for_extras(stack, name)["path"]
     with endless(clip), replay.started("download", name, directory=tmp_path) as downloading:
         part = tmp_path / f".{clip.name}.part"
         stack.wait_for("the first bytes", lambda: part.exists() and part.stat().st_size, seconds=60)
