@@ -168,12 +168,12 @@ async def test_a_pin_that_was_acknowledged_is_never_passed_over_by_a_deletion_un
 
     def held(self: Volume, *args: object) -> object:
         deleting.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return real(self, *args)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(Volume, "remove_segments", held)
     sweeping = asyncio.create_task(rig.agent.maintain())
-    assert await asyncio.to_thread(deleting.wait, 10)
+    assert await asyncio.to_thread(deleting.wait, 60)
     put = asyncio.create_task(rig.put_policy(buffer_policy(pins=[pin(0, 24)]), seq=2))
     answered, _ = await asyncio.wait({put}, timeout=1)
     go_on.set()
@@ -283,7 +283,7 @@ async def test_nothing_goes_before_the_first_scan_is_done(
     def probe_with_a_stall(file: Path, index: int, near_ticks: int) -> ProbedSegment | None:
         if "team-b" in file.parts:
             scanning.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return probe_segment(file, index, near_ticks)
 
     fresh = make_rig(volume, token_directory, segments, rig.clock, probe=probe_with_a_stall)

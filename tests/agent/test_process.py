@@ -29,7 +29,7 @@ async def test_sigterm_ends_the_agent_cleanly(volume: Path, token_directory: Pat
 
         process.send_signal(signal.SIGTERM)
 
-        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_killed_agent_leaves_the_volume_to_the_next_one(

@@ -59,12 +59,12 @@ async def test_a_write_that_hangs_makes_the_agent_unready(rig: Rig, monkeypatch:
 
     def write(root: Path) -> None:
         asked.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     monkeypatch.setattr(write_probe, "_write", write)
     rig.clock.advance(10)
     looking = asyncio.create_task(rig.agent.scan())
-    assert await asyncio.to_thread(asked.wait, 10)
+    assert await asyncio.to_thread(asked.wait, 60)
     rig.clock.advance(UNANSWERED_SECONDS)
     status, reason = await rig.ready()
     go_on.set()

@@ -13,7 +13,7 @@ import redis
 
 from tests.testbed.children import Children
 
-_UP_SECONDS = 20.0
+_UP_SECONDS = 60.0
 _NAME = "redis"
 
 

@@ -200,7 +200,7 @@ async def test_another_process_is_believed_after_the_time_at_the_latest(
     reader, other = Process(sqlite, url, clock=clock, ttl=0.2), Process(sqlite, None, clock=clock)
     assert await reader.archived() == 0
     await other.writer.write([clip("a", quota_bytes=7)])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await reader.archived() == 0:  # noqa: ASYNC110 - nothing tells: that is what is tested
             await asyncio.sleep(0.01)
     await reader.cache.close()

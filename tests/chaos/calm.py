@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.chaos.invariants import leftovers, troubles
 from tests.chaos.scene import Scene
 
-CALM_WITHIN_SECONDS = 90.0
+CALM_WITHIN_SECONDS = 180.0
 _LOOK_EVERY_SECONDS = 0.5
 
 

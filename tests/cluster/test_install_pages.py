@@ -1,4 +1,4 @@
-"""The overlays that docs/install shows: kustomize builds them, and the real API server takes them."""
+"""The overlays of README and docs/install: kustomize builds them, and the real API server takes them."""
 
 import os
 import re
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```yaml\n# my-install/kustomization\.yaml\n(.+?)^```", re.DOTALL | re.MULTILINE)
 OVERLAYS = [
-    pytest.param(found[1], id=page.stem)
-    for page in sorted((ROOT / "docs" / "install").glob("*.md"))
+    pytest.param(found[1], id=page.relative_to(ROOT).with_suffix("").as_posix())
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "install").glob("*.md")))
     for found in FENCE.finditer(page.read_text())
 ]
 
@@ -48,4 +48,5 @@ def test_what_an_install_page_shows_is_taken_whole_and_all_processes_run_one_ima
 
 
 def test_there_is_an_overlay_for_each_kind_of_cluster() -> None:
-    assert {"README", "bare-metal", "eks", "gke", "nfs"} <= {str(overlay.id) for overlay in OVERLAYS}
+    pages = {str(overlay.id).removeprefix("docs/install/") for overlay in OVERLAYS}
+    assert {"README", "bare-metal", "eks", "gke", "nfs"} <= pages

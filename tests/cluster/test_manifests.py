@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cluster
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 DEPLOYMENTS = ("replay-operator", "replay-agent", "livekit-egress")
-RBAC_DEADLINE_SECONDS = 20.0
+RBAC_DEADLINE_SECONDS = 60.0
 
 Json = dict[str, Any]
 

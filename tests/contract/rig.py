@@ -141,7 +141,7 @@ class Rig:
 
         if len(queue):
             taking = asyncio.create_task(queue.run(note, workers=1))
-            await asyncio.wait_for(all_taken.wait(), 5)
+            await asyncio.wait_for(all_taken.wait(), 60)
             await _ended(taking)
         return keys
 

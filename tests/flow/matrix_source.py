@@ -58,7 +58,7 @@ def video_is_published_again(stage: Stage) -> None:
     stage.admin.delete(f"rooms/republished/tracks/{subject.track('SCREEN_SHARE')}")
     without = subject.wait_for_another_run(first)
     stage.admin.post("rooms/republished/participants/alice/tracks", {"source": "SCREEN_SHARE"})
-    again = subject.wait_for_another_run(without["egress"]["id"], seconds=40)
+    again = subject.wait_for_another_run(without["egress"]["id"])
     assert again["tracks"]["video"] == subject.track("SCREEN_SHARE")
     stage.wait_for("republished: one egress", lambda: subject.running() == [subject.egress_id])
 

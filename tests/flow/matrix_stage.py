@@ -136,7 +136,7 @@ class Stage:
     def coverage(self) -> Coverage:
         """What lies on the buffer volume."""
         request = urllib.request.Request(self._agent, headers={"Authorization": f"Bearer {self._token}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return Coverage.model_validate_json(answer.read())
 
     def wait_for(self, what: str, look: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:

@@ -55,7 +55,7 @@ def clock_of_a_run_jumps(stage: Stage) -> None:
     # What is usual is learnt from the first segments.
     stage.wait_for("clock: five segments", lambda: subject.runs()[-1].last_index >= 4)
     stage.admin.post(f"egress/{subject.egress_id}/clock", {"jump_seconds": 1.5})
-    after = subject.wait_for_another_run(before["egress"]["id"], seconds=60)
+    after = subject.wait_for_another_run(before["egress"]["id"])
     assert holes(subject.wait_for_coverage_of(first_second(after))) == []
 
 

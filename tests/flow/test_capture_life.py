@@ -57,7 +57,7 @@ def test_a_time_is_promised_at_once_and_the_pod_starts_while_the_tail_is_on_its_
     capture = stack.wait_for(
         "the resolved range",
         lambda: (found := stack.get("rcap", "promised")) and "range" in found.get("status", {}) and found,
-        seconds=30,
+        seconds=60,
     )
     status = capture["status"]
     end, promised = instant(status["range"]["end"]), instant(status["expectedReadyTime"])
@@ -108,7 +108,7 @@ def test_a_clip_goes_with_its_capture_if_that_was_asked_for(stack: Stack, record
     stack.wait_for(
         "the Job's time to live",
         lambda: [job["spec"].get("ttlSecondsAfterFinished") for job in jobs_of(stack, capture)] == [3600],
-        seconds=30,
+        seconds=60,
     )
     stack.kubectl("delete", "rcap", "forgotten", "--wait=false")
     stack.wait_for("the end of the capture", lambda: stack.get("rcap", "forgotten") is None, seconds=60)
@@ -120,7 +120,7 @@ def test_a_clip_goes_with_its_capture_if_that_was_asked_for(stack: Stack, record
 def test_an_object_expires_and_its_clip_stays(stack: Stack, recording: str) -> None:
     stack.apply(capture_object("expiring", recording, ttlSecondsAfterFinished=3))
     capture = stack.wait_for_condition("rcap", "expiring", "Ready", seconds=60)
-    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "expiring") is None, seconds=30)
+    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "expiring") is None, seconds=60)
     assert (stack.archive() / capture["status"]["clip"]["path"]).exists()
 
 
@@ -150,7 +150,7 @@ def test_outcomes_are_told_with_a_signature_and_again_when_they_were_not_taken(
     ready = stack.wait_for_condition("rcap", "told-ready", "Ready", seconds=60)
     failed = stack.wait_for_condition("rcap", "told-failed", "Stalled", seconds=60)
     keys = (f"{ready['metadata']['uid']}.ready", f"{failed['metadata']['uid']}.failed")
-    stack.wait_for("the news of both", lambda: all(key in news.news for key in keys), seconds=30)
+    stack.wait_for("the news of both", lambda: all(key in news.news for key in keys), seconds=60)
     assert set(keys) <= news.refused, "the first try was refused"
     assert news.news[keys[0]]["data"]["clip"]["path"] == ready["status"]["clip"]["path"]
     assert news.news[keys[1]]["data"]["reason"] == "NoMedia"
@@ -160,7 +160,7 @@ def test_outcomes_are_told_with_a_signature_and_again_when_they_were_not_taken(
             lambda name=name: (
                 (stack.get("rcap", name) or {})["status"]["notification"]["state"] == "Delivered"
             ),
-            seconds=30,
+            seconds=60,
         )
 
 
@@ -178,4 +178,4 @@ def test_an_object_that_gitops_tracks_outlives_its_time_and_says_so(stack: Stack
     assert conditions["Ready"]["status"] == "True"
     # Taken out of the tool's hands, it goes.
     stack.kubectl("annotate", "rcap", "tracked", f"{mark}-")
-    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "tracked") is None, seconds=30)
+    stack.wait_for("the end of the capture", lambda: stack.get("rcap", "tracked") is None, seconds=60)

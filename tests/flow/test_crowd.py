@@ -28,10 +28,11 @@ WINDOW_SECONDS = 30
 KEPT = timedelta(seconds=WINDOW_SECONDS + DEFAULT_SLACK_SECONDS)
 """How old a segment must be to go."""
 
-MARGIN = timedelta(seconds=10)
-"""How long after the click the first of the wanted segments would go if nobody held it."""
+MARGIN = timedelta(seconds=20)
+"""How long after the click the first of the wanted segments would go if nobody held it: more than it takes to
+hold them on a slow machine, and less than it takes to cut all clips (49 s on a fast one)."""
 
-SEGMENTS = 60
+SEGMENTS = 55
 WANTED = timedelta(seconds=4)
 FRAME = timedelta(seconds=1 / SHAPE.frames_per_second)
 REORDERING = 5 * FRAME

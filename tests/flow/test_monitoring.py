@@ -42,7 +42,7 @@ def scraped(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     folder = tmp_path_factory.mktemp("prometheus")
     with prometheus(program("prometheus"), folder, targets) as server:
-        stack.wait_for("a first scrape", lambda: len(server.values("up == 1")) == len(targets), seconds=30)
+        stack.wait_for("a first scrape", lambda: len(server.values("up == 1")) == len(targets), seconds=60)
         yield server
 
 
@@ -110,7 +110,7 @@ def test_an_install_that_is_well_raises_no_alert_and_every_rule_can_be_evaluated
         rules = [rule for group in scraped.ask("rules")["groups"] for rule in group["rules"]]
         return len(rules) == len(alerts()) and all(rule["health"] == "ok" for rule in rules)
 
-    stack.wait_for("an evaluation of every rule", evaluated, seconds=30)
+    stack.wait_for("an evaluation of every rule", evaluated, seconds=60)
     firing = [
         alert["labels"]["alertname"]
         for alert in scraped.ask("alerts")["alerts"]
@@ -133,7 +133,7 @@ def test_no_series_of_the_whole_stack_names_a_buffer_a_room_or_a_person(
 
 @pytest.mark.parametrize(("component", "port"), [("replay-operator", 8080), ("replay-agent", 8480)])
 def test_a_page_of_metrics_is_as_prometheus_wants_it(stack: Stack, component: str, port: int) -> None:
-    with urllib.request.urlopen(f"http://{stack.address(component)}:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{stack.address(component)}:{port}/metrics", timeout=60) as answer:
         page = answer.read()
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False

@@ -41,7 +41,7 @@ def finished(stack: Stack, new_buffer: BufferFactory) -> Stack:
     stack.wait_for(
         "the Job's time to live",
         lambda: all("ttlSecondsAfterFinished" in job["spec"] for job in jobs_of(stack, kept)),
-        seconds=30,
+        seconds=60,
     )
     stack.wait_for("the end of the one", lambda: stack.get("rcap", "expiring-soon") is None, seconds=60)
     stack.kubectl("delete", "rcap", "kept", "--wait=false")

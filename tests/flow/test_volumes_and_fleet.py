@@ -33,7 +33,7 @@ def test_the_volume_grows_for_a_buffer_before_anybody_records(
     absent = {"participant": {"identity": "nobody", "video": "ScreenShare"}}
     new_buffer(source=absent, encoding=HUGE, windowSeconds=14400, segmentSeconds=15)
     grown = {"requested": "110Gi", "capacity": "110Gi"}
-    stack.wait_for("a larger volume", lambda: size(stack, "replay-buffers") == grown, seconds=30)
+    stack.wait_for("a larger volume", lambda: size(stack, "replay-buffers") == grown, seconds=60)
     assert size(stack, "replay-archive")["requested"] == "100Gi"
     stack.plane.flush_audit_log()
     asked = [

@@ -114,5 +114,5 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
         "replaycapture.replaybuffer.dev/across",
     }
     assert file.stat().st_size == clip["bytes"]
-    stack.kubectl("delete", "rb,rcap", "--all", "--timeout=20s")
+    stack.kubectl("delete", "rb,rcap", "--all", "--timeout=60s")
     assert file.exists(), "nobody is there to delete it any more, and nothing waits for somebody"

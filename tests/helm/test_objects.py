@@ -200,6 +200,22 @@ def test_alerts_and_dashboard_are_passed_on_as_they_are(tmp_path: Path) -> None:
     assert json.loads(dashboard["data"]["replay-operator.json"]) == {"title": "{{ legend }}"}
 
 
+def annotations_of_alerts(**values: Any) -> dict[str, Mapping[str, str]]:
+    rules = by_name(render({"monitoring": {"rules": {"enabled": True, **values}}}))
+    groups = rules["PrometheusRule", "replay-operator"]["spec"]["groups"]
+    return {rule["alert"]: rule["annotations"] for group in groups for rule in group["rules"]}
+
+
+def test_an_alert_links_to_its_page_where_somebody_serves_the_pages_and_else_names_its_file() -> None:
+    linked = annotations_of_alerts(runbookUrl="https://docs.example/runbooks/%s/")
+    assert linked
+    for alert, annotations in linked.items():
+        assert annotations["runbook_url"] == f"https://docs.example/runbooks/{alert}/"
+    for annotations in annotations_of_alerts().values():
+        assert "runbook_url" not in annotations
+        assert (ROOT / annotations["runbook"]).is_file()
+
+
 def annotations_of(values: Mapping[str, Any], deployment: str) -> Mapping[str, str]:
     found = next(
         o for o in render(values) if o["kind"] == "Deployment" and o["metadata"]["name"] == deployment
@@ -232,6 +248,19 @@ def test_a_new_key_of_livekit_rolls_what_holds_the_old_one() -> None:
     )
     for name in ("replay-operator", "livekit-egress"):
         assert annotations_of(before, name) != annotations_of(after, name)
+
+
+def test_what_the_operators_surroundings_need_reaches_the_jobs_that_call_livekit_in_its_place() -> None:
+    bundle = {"name": "ca", "configMap": {"name": "ca"}}
+    mounted = {"name": "ca", "mountPath": "/etc/ca", "readOnly": True}
+    variable = {"name": "SSL_CERT_FILE", "value": "/etc/ca/ca.crt"}
+    own = {"extraEnv": [variable], "extraVolumes": [bundle], "extraVolumeMounts": [mounted]}
+    objects = by_name(render({"operator": own}))
+    for name in (("Deployment", "replay-operator"), ("Job", "replay-drain"), ("Job", "replay-doctor")):
+        spec = objects[name]["spec"]["template"]["spec"]
+        assert variable in spec["containers"][0]["env"], name
+        assert mounted in spec["containers"][0]["volumeMounts"], name
+        assert bundle in spec["volumes"], name
 
 
 @pytest.mark.parametrize("name", VARIANTS)

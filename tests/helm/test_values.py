@@ -92,6 +92,7 @@ def test_each_variant_is_accepted(name: str) -> None:
         ({"preview": {"enabled": True}}, "preview.url"),
         ({"preview": {"enabled": True, "url": "https://a.example", "ingress": {"enabled": True}}}, "host"),
         ({"commonLabels": {"a": 1}}, "commonLabels"),
+        ({"monitoring": {"rules": {"runbookUrl": "https://docs.example/runbooks"}}}, "runbookUrl"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )

@@ -67,7 +67,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "webhooks": {"enabled": True},
         "networkPolicy": {"enabled": True},
         "monitoring": {
-            "rules": {"enabled": True},
+            "rules": {"enabled": True, "runbookUrl": "https://docs.example/runbooks/%s/"},
             "dashboard": {"enabled": True},
             "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
         },

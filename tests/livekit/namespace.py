@@ -85,7 +85,7 @@ async def _run(directory: Path, redis_server: str, livekit_server: str) -> None:
     redis = await asyncio.create_subprocess_exec(
         redis_server, "--bind", "127.0.0.1", "--port", str(REDIS_PORT), "--save", "", cwd=directory
     )
-    await asyncio.wait_for(_until_it_listens(REDIS_PORT), timeout=10)
+    await asyncio.wait_for(_until_it_listens(REDIS_PORT), timeout=60)
     livekit = await asyncio.create_subprocess_exec(
         livekit_server, "--config", directory / CONFIG_FILE, cwd=directory
     )

@@ -35,7 +35,7 @@ API_SECRET = "a-secret-of-at-least-thirty-two-characters"
 URL = "http://livekit.test"
 
 _REPOSITORY = Path(__file__).parents[2]
-_UP_SECONDS = 30.0
+_UP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 
 

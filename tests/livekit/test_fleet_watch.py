@@ -14,7 +14,7 @@ from replay_operator.livekit.workers import FleetWatch
 from tests.fleet_pods import KILLED, container, pod_body
 from tests.livekit.scripted import HandTime
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 DELETED_AT = "2026-11-22T13:41:07Z"
 

@@ -20,7 +20,7 @@ from replay_operator.livekit.poller import (
 )
 from tests.livekit.scripted import START_OF_TIME, HandTime, ScriptedLiveKit, an_egress
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 
 AWAY = LiveKitUnreachable("away")
 

@@ -23,7 +23,7 @@ from tests.livekit_double.worker.config import WorkerConfig
 from tests.livekit_double.worker.worker import Worker
 from tests.testbed.ports import free_ports
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(120)
 
 LOCAL = "127.0.0.1"
 DELETED_AT = "2026-11-22T13:41:07Z"

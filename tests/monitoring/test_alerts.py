@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.helm.chart import render
 from tests.monitoring.rules import ROOT, RULES, alerts, declared, named_metrics, program
 
 NAMESPACE = {"namespace": "team"}
@@ -212,19 +213,36 @@ def test_each_alert_is_seen_firing() -> None:
     assert {case.alert for case in FIRING} == set(alerts())
 
 
-def test_the_rules_are_what_prometheus_accepts() -> None:
+def check_rules(file: Path) -> None:
     ran = subprocess.run(
-        [program("promtool"), "check", "rules", "--lint-fatal", str(RULES)],
+        [program("promtool"), "check", "rules", "--lint-fatal", str(file)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_the_rules_are_what_prometheus_accepts() -> None:
+    check_rules(RULES)
+
+
+@pytest.mark.usefixtures("helm_binary")
+def test_the_chart_passes_on_the_same_rules_with_an_address_for_each_runbook(tmp_path: Path) -> None:
+    values = {"monitoring": {"rules": {"enabled": True, "runbookUrl": "https://docs.example/runbooks/%s/"}}}
+    wrapped = next(found for found in render(values) if found["kind"] == "PrometheusRule")["spec"]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump(wrapped))
+    check_rules(file)
+    for group in wrapped["groups"]:
+        for rule in group["rules"]:
+            assert rule["annotations"].pop("runbook_url").startswith("https://docs.example/runbooks/Replay")
+    assert wrapped == yaml.safe_load(RULES.read_text())
+
+
 def test_each_alert_tells_how_bad_it_is_what_it_means_and_where_to_read_on() -> None:
     for name, rule in alerts().items():
         assert rule["labels"]["severity"] in {"warning", "critical"}
-        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-        assert rule["annotations"]["runbook_url"].endswith(f"/runbooks/{name}")
+        assert set(rule["annotations"]) == {"summary", "description", "runbook"}
+        assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
 
 
 def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:

@@ -95,7 +95,7 @@ async def server(operator: Rig, agent: str, tmp_path: Path) -> AsyncIterator[Pro
 
 async def until(holds: Callable[[], bool]) -> None:
     """Ask Prometheus again and again, in a thread: this loop serves what it scrapes."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - another process decides, and tells nobody
             await asyncio.sleep(0.2)
 

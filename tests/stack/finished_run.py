@@ -79,7 +79,7 @@ def _put_run(stack: Stack, path: RunPath, run_file: RunFile) -> None:
         data=json.dumps(run_file.to_wire()).encode(),
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 def _playlist(run: FinishedRun, first: int) -> str:

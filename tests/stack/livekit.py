@@ -83,13 +83,13 @@ class LiveKitAdmin:
 
     def get(self, path: str) -> Any:
         """Ask for something."""
-        with urllib.request.urlopen(f"{self._url}/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._url}/{path}", timeout=60) as answer:
             return json.load(answer)
 
     def delete(self, path: str) -> None:
         """Undo something."""
         request = urllib.request.Request(f"{self._url}/{path}", method="DELETE")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Do something."""
@@ -98,6 +98,6 @@ class LiveKitAdmin:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
             return json.loads(text) if text else None

@@ -81,7 +81,7 @@ def _write(file: RawIOBase, content: bytes) -> None:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for what a file system does a little later: XFS gives room back in the background."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             if is_so():
                 return

@@ -33,10 +33,20 @@ def test_dependencies_are_installed_by_hash() -> None:
 def test_both_stages_stand_on_one_base_that_a_build_can_pin() -> None:
     bases = [rest.split()[0] for word, rest in INSTRUCTIONS if word == "FROM"]
     assert bases == ["${PYTHON_IMAGE}"] * 2
-    (argument,) = [rest for word, rest in INSTRUCTIONS if word == "ARG"]
+    (argument,) = [rest for word, rest in INSTRUCTIONS if word == "ARG" and rest.startswith("PYTHON_IMAGE")]
     assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim-\w+", argument), "no digest that nobody renews"
     page = (ROOT / "docs" / "security" / "verify.md").read_text()
     assert f"--build-arg {argument}@sha256:" in page
+
+
+def test_byte_code_is_compiled_with_the_time_that_a_build_is_given() -> None:
+    build = [" ".join(each) for each in INSTRUCTIONS if each not in LAST_STAGE]
+    first_install = next(n for n, line in enumerate(build) if line.startswith("RUN") and "install" in line)
+    # Declared, it is in the environment of what follows in its stage; not given, it is not there.
+    stage = max(n for n, line in enumerate(build) if line.startswith("FROM"))
+    assert stage < build.index("ARG SOURCE_DATE_EPOCH") < first_install
+    page = (ROOT / "docs" / "security" / "verify.md").read_text()
+    assert "--build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)" in page
 
 
 def test_the_image_starts_the_program_of_the_package() -> None:

@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +16,7 @@ import aiofiles
 import click
 
 from replay_operator.api.replaycapture import Clip, ReplayCapture
-from replay_operator.cluster.gateway import ClusterError, Json
+from replay_operator.cluster.gateway import ClusterError, ClusterUnreachable, Json
 from replay_operator.cluster.resources import PODS
 from replay_operator.domain.capture_state import is_finished
 from replay_operator.kubectl.agent_pod import find_agent
@@ -79,7 +81,7 @@ async def download(session: Session, name: str, target: Path | None, *, force: b
         raise PluginError(f"{file} exists: give another name, or --force")
     agent = await find_agent(session)
     async with running(session, reader_pod(agent, capture)) as pod:
-        await _fetch(session, pod, path, clip, file)
+        await fetch(session, pod, path, clip, file)
     checked = "sha256 verified" if clip.sha256 else "its size verified; it has no sha256 yet"
     tell(f"{file}: {human_bytes(clip.bytes)}, {checked}")
 
@@ -139,17 +141,16 @@ async def running(session: Session, body: Json) -> AsyncIterator[str]:
         ClusterError: The API server refuses it.
     """
     name = body["metadata"]["name"]
+    creating = asyncio.ensure_future(session.gateway.create(PODS, session.namespace, body))
     try:
-        await session.gateway.create(PODS, session.namespace, body)
-    except asyncio.CancelledError:
-        # The server may have made it: only its answer was not waited for.
-        await _delete(session, name)
-        raise
-    try:
+        await asyncio.shield(creating)
         await _wait_until_running(session, name)
         yield name
     finally:
-        await _delete(session, name)
+        # An interruption does not take the request back: deleted before it is made, the pod would stay.
+        await asyncio.wait({creating})
+        if not creating.exception() or isinstance(creating.exception(), ClusterUnreachable):
+            await _delete(session, name)
 
 
 async def _delete(session: Session, name: str) -> None:
@@ -184,12 +185,31 @@ def _why_not(status: Json) -> tuple[str, str]:
     return str(found.get("reason", "")), str(found.get("message", ""))
 
 
-async def _fetch(session: Session, pod: str, path: PurePosixPath, clip: Clip, file: Path) -> None:
+async def fetch(session: Session, pod: str, path: PurePosixPath, clip: Clip, file: Path) -> None:
+    """Copy a clip out of a pod; the file appears when it is complete.
+
+    Args:
+        session: Where.
+        pod: Which has the archive volume.
+        path: Of the clip, in the pod.
+        clip: What it must be.
+        file: Of this machine.
+
+    Raises:
+        PluginError: It cannot be read, or what came is not the clip.
+    """
     part = file.with_name(f".{file.name}.part")
+    loop = asyncio.get_running_loop()
+    # One thread does one thing after the other: a file that is being made when the interruption comes is
+    # removed after that and not before.
+    disk = ThreadPoolExecutor(1)
     try:
         digest, count = hashlib.sha256(), 0
-        async with aiofiles.open(part, "wb") as out:
-            async for chunk in output_of(session, pod, CONTAINER, ["cat", str(path)]):
+        async with (
+            aiofiles.open(part, "wb", executor=disk) as out,
+            aclosing(output_of(session, pod, CONTAINER, ["cat", str(path)])) as chunks,
+        ):
+            async for chunk in chunks:
                 digest.update(chunk)
                 count += len(chunk)
                 await out.write(chunk)
@@ -197,7 +217,7 @@ async def _fetch(session: Session, pod: str, path: PurePosixPath, clip: Clip, fi
             raise PluginError(f"{count} bytes came, and the clip has {clip.bytes}: try again")
         if clip.sha256 is not None and digest.hexdigest() != clip.sha256:
             raise PluginError(f"what came has another sha256 than the clip ({clip.sha256}): try again")
-        await asyncio.to_thread(part.replace, file)
+        await loop.run_in_executor(disk, part.replace, file)
     finally:
-        with suppress(FileNotFoundError):
-            await asyncio.to_thread(part.unlink)
+        await loop.run_in_executor(disk, partial(part.unlink, missing_ok=True))
+        disk.shutdown(wait=False)

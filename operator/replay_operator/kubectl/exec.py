@@ -8,7 +8,7 @@ a GET, and Kubernetes 1.35 also asks for `create` (AuthorizePodWebsocketUpgradeC
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ _REFUSED = (401, 403)
 
 async def output_of(
     session: Session, pod: str, container: str, command: Sequence[str]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Run a command in a container and give what it writes to standard output.
 
     Args:

@@ -2,18 +2,27 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from livekit import api
 from livekit.protocol import egress
 
-from tests.livekit_double.fixtures import DoubleInProcess
+from tests.livekit_double.fixtures import QUICK, DoubleInProcess
 from tests.livekit_double.tests.recordings import RECORDINGS, recorded_errors, recorded_statuses
 from tests.livekit_double.tests.requests import SOURCES, request_for, small_request
 from tests.livekit_double.tests.waiting import StatusHistory, reaches, segments_in, until
 
 ACTIVE = egress.EgressStatus.EGRESS_ACTIVE
+LONG_SECONDS = 60.0
+"""Far longer than it takes to stop what waits so long."""
+
+
+async def wait_longer(double: DoubleInProcess, **delays: float) -> None:
+    """Put a worker with other delays in the place of the one that is there."""
+    await double.workers[0].die()
+    await double.add_worker(timing=replace(QUICK, **delays))
 
 
 def _error(raised: pytest.ExceptionInfo[api.ServerError]) -> dict[str, object]:
@@ -24,12 +33,15 @@ async def test_start_and_stop_show_the_recorded_statuses_and_fields(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request_for(livekit_double, run))
-    history = StatusHistory(client, started.egress_id)
     await segments_in(run, 1)
     stopping = await client.egress.stop_egress(egress.StopEgressRequest(egress_id=started.egress_id))
     assert stopping.status == egress.EgressStatus.EGRESS_ENDING
-    assert await history.until_over() == recorded_statuses("start") + recorded_statuses("stop")[1:]
+    assert (
+        await history.until_over(client, started.egress_id)
+        == recorded_statuses("start") + recorded_statuses("stop")[1:]
+    )
 
 
 async def test_a_publisher_who_leaves_ends_the_egress_as_recorded(
@@ -38,11 +50,11 @@ async def test_a_publisher_who_leaves_ends_the_egress_as_recorded(
     run = tmp_path / "run"
     request = request_for(livekit_double, run)
     request.segment_outputs[0].filename_suffix = egress.SegmentedFileSuffix.TIMESTAMP
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request)
-    history = StatusHistory(client, started.egress_id)
     first = (await segments_in(run, 1))[0]
     livekit_double.rooms.leave("standup", "alice")
-    assert await history.until_over() == recorded_statuses("publisher-left")
+    assert await history.until_over(client, started.egress_id) == recorded_statuses("publisher-left")
     assert len(first.stem.removeprefix("seg_")) == len("20261122144104371")
 
 
@@ -50,11 +62,11 @@ async def test_a_killed_handler_fails_the_egress_as_recorded(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request_for(livekit_double, run))
-    history = StatusHistory(client, started.egress_id)
     await segments_in(run, 1)
     await livekit_double.server.kill_handler(started.egress_id)
-    changes = await history.until_over()
+    changes = await history.until_over(client, started.egress_id)
     assert changes[-2:] == recorded_statuses("handler-killed")
     assert "#EXT-X-ENDLIST" not in (run / "index.m3u8").read_text()
     assert not list(run.glob("*.json"))
@@ -66,9 +78,9 @@ async def test_an_unknown_track_is_accepted_and_fails_as_recorded(
 ) -> None:
     livekit_double.rooms.join("standup", "alice", SOURCES)
     request = small_request(tmp_path, video="TR_VCdoesnotexist", audio="TR_AMdoesnotexist")
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request)
-    history = StatusHistory(client, started.egress_id)
-    assert await history.until_over() == recorded_statuses("unknown-track")
+    assert await history.until_over(client, started.egress_id) == recorded_statuses("unknown-track")
 
 
 async def test_a_dead_worker_leaves_its_egress_active_and_stopping_it_times_out(
@@ -88,11 +100,11 @@ async def test_an_interrupted_worker_fails_its_egress_as_recorded(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request_for(livekit_double, run))
-    history = StatusHistory(client, started.egress_id)
     await segments_in(run, 1)
     await livekit_double.workers[0].interrupt()
-    assert (await history.until_over())[-3:] == recorded_statuses("sigint-worker")
+    assert (await history.until_over(client, started.egress_id))[-3:] == recorded_statuses("sigint-worker")
     assert (run / "index.m3u8").read_text().endswith("#EXT-X-ENDLIST\n")
     assert not list(run.glob("*.json"))
 
@@ -134,8 +146,8 @@ async def test_a_draining_worker_waits_for_the_stop_of_its_egress_and_takes_noth
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request_for(livekit_double, run))
-    history = StatusHistory(client, started.egress_id)
     await segments_in(run, 1)
     draining = asyncio.create_task(livekit_double.workers[0].drain())
     with pytest.raises(api.ServerError) as raised:
@@ -143,8 +155,10 @@ async def test_a_draining_worker_waits_for_the_stop_of_its_egress_and_takes_noth
     assert raised.value.status == 503
     assert not draining.done()
     await client.egress.stop_egress(egress.StopEgressRequest(egress_id=started.egress_id))
-    await asyncio.wait_for(draining, 10)
-    assert (await history.until_over())[-3:] == recorded_statuses("sigterm-while-recording-then-stop")
+    await asyncio.wait_for(draining, 60)
+    assert (await history.until_over(client, started.egress_id))[-3:] == recorded_statuses(
+        "sigterm-while-recording-then-stop"
+    )
 
 
 async def test_no_worker_answers_with_the_recorded_error_and_leaves_no_record(
@@ -196,6 +210,7 @@ async def test_bad_starts_and_stops_are_refused_with_the_recorded_errors(
 async def test_an_egress_stopped_before_it_records_is_aborted(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
+    await wait_longer(livekit_double, first_frame_seconds=LONG_SECONDS)
     started = await client.egress.start_track_composite_egress(request_for(livekit_double, tmp_path / "run"))
     await client.egress.stop_egress(egress.StopEgressRequest(egress_id=started.egress_id))
     info = await reaches(client, started.egress_id, egress.EgressStatus.EGRESS_ABORTED)
@@ -206,6 +221,7 @@ async def test_an_egress_stopped_before_it_records_is_aborted(
 async def test_an_egress_that_waits_for_its_track_can_be_stopped(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
+    await wait_longer(livekit_double, unknown_track_seconds=LONG_SECONDS)
     livekit_double.rooms.create("standup")
     started = await client.egress.start_track_composite_egress(small_request(tmp_path, video="TR_VCunknown"))
     await client.egress.stop_egress(egress.StopEgressRequest(egress_id=started.egress_id))
@@ -225,6 +241,7 @@ async def test_a_worker_short_of_cpu_completes_an_egress_and_says_so_only_in_the
 async def test_an_egress_that_is_ending_already_answers_a_stop_with_its_record(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path
 ) -> None:
+    await wait_longer(livekit_double, source_closed_complete_seconds=LONG_SECONDS)
     started = await client.egress.start_track_composite_egress(request_for(livekit_double, tmp_path))
     await reaches(client, started.egress_id, ACTIVE)
     livekit_double.rooms.leave("standup", "alice")

@@ -42,11 +42,11 @@ async def test_a_killed_publisher_ends_the_egress_as_recorded(
     livekit_double: DoubleInProcess, client: api.LiveKitAPI, tmp_path: Path, receiver: Receiver
 ) -> None:
     request = request_for(livekit_double, tmp_path)
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request)
-    history = StatusHistory(client, started.egress_id)
     await segments_in(tmp_path, 1)
     livekit_double.server.lose_publisher("standup", "alice")
-    assert await history.until_over() == recorded_statuses("publisher-killed")
+    assert await history.until_over(client, started.egress_id) == recorded_statuses("publisher-killed")
     departure = _departure_of(receiver, "alice")
     assert departure is not None
     assert departure["participant"]["disconnectReason"] == "CONNECTION_TIMEOUT"
@@ -103,11 +103,11 @@ async def test_a_restarted_server_keeps_its_records_and_ends_the_egress_as_recor
     with pytest.raises(aiohttp.ClientConnectionError):
         await client.egress.list_egress(egress.ListEgressRequest())
     await back
-    history = StatusHistory(client, egress_id)
+    history = StatusHistory(livekit_double)
     # Recorded: first the refused connection, then ACTIVE and COMPLETE (ENDING was too short to be seen).
     refused, *recorded = recorded_statuses("livekit-server-restarted")
     assert "exc" in refused
-    seen = await history.until_over()
+    seen = await history.until_over(client, egress_id)
     assert [seen[0], seen[-1]] == recorded
     after = {track.sid for track in livekit_double.rooms.participant("standup", "alice").tracks}
     assert len(after) == len(before)

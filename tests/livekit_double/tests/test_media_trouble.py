@@ -57,11 +57,11 @@ async def test_a_start_on_a_muted_video_is_active_late_and_its_video_begins_afte
     await livekit_double.add_worker()
     request = request_for(livekit_double, tmp_path)
     livekit_double.rooms.mute("standup", request.video_track_id)
+    history = StatusHistory(livekit_double)
     started = await client.egress.start_track_composite_egress(request)
-    history = StatusHistory(client, started.egress_id)
     await segments_in(tmp_path, 2)
     await _stop(client, started.egress_id)
-    assert await history.until_over() == recorded_statuses("started-on-muted-video")
+    assert await history.until_over(client, started.egress_id) == recorded_statuses("started-on-muted-video")
     first = segments_now(tmp_path)[0]
     video, audio = packets(first, "video"), packets(first, "audio")
     assert audio[0].pts == pytest.approx(3600.0, abs=0.001)

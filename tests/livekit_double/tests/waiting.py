@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 from livekit import api
 from livekit.protocol import egress
 
+from tests.livekit_double.fixtures import DoubleInProcess
 from tests.livekit_double.tests.recordings import as_recorded, normalised
 
 _POLL_SECONDS = 0.01
+_PATIENCE_SECONDS = 60.0
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
     """Polls until `condition` holds; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -45,7 +48,7 @@ async def info_of(client: api.LiveKitAPI, egress_id: str) -> egress.EgressInfo:
 
 
 async def reaches(
-    client: api.LiveKitAPI, egress_id: str, status: egress.EgressStatus, seconds: float = 15.0
+    client: api.LiveKitAPI, egress_id: str, status: egress.EgressStatus, seconds: float = _PATIENCE_SECONDS
 ) -> egress.EgressInfo:
     """Waits until an egress has a status; returns its record."""
     deadline = time.monotonic() + seconds
@@ -56,24 +59,27 @@ async def reaches(
 
 
 class StatusHistory:
-    """Every change that ListEgress shows of one egress, normalised as the recordings are."""
+    """Every change of every egress from now on, normalised as the recordings are.
 
-    def __init__(self, client: api.LiveKitAPI, egress_id: str) -> None:
-        self._client = client
-        self._egress_id = egress_id
-        self.changes: list[Any] = []
-        self._task = asyncio.create_task(self._watch())
+    From the records themselves, because who only asks again and again misses what is short.
+    """
 
-    async def until_over(self) -> list[Any]:
-        """Waits for an end state; returns all changes."""
-        await asyncio.wait_for(self._task, 20)
-        return self.changes
+    def __init__(self, double: DoubleInProcess) -> None:
+        self._seen: dict[str, list[Any]] = defaultdict(list)
+        for info in double.server.records.select():
+            self._note(info)
+        double.server.records.listen(lambda info, _new: self._note(info))
 
-    async def _watch(self) -> None:
-        last: egress.EgressInfo | None = None
-        while last is None or last.status < egress.EgressStatus.EGRESS_COMPLETE:
-            info = await info_of(self._client, self._egress_id)
-            if info != last:
-                self.changes.append(normalised(as_recorded(info)))
-                last = info
+    async def until_over(self, client: api.LiveKitAPI, egress_id: str) -> list[Any]:
+        """Waits until ListEgress shows an end state, which is the last of all changes; returns these."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (info := await info_of(client, egress_id)).status < egress.EgressStatus.EGRESS_COMPLETE:
+            assert time.monotonic() < deadline, f"{egress_id} is {info.status} after {_PATIENCE_SECONDS} s"
             await asyncio.sleep(_POLL_SECONDS)
+        assert normalised(as_recorded(info)) == self._seen[egress_id][-1]
+        return self._seen[egress_id]
+
+    def _note(self, info: egress.EgressInfo) -> None:
+        change = normalised(as_recorded(info))
+        if self._seen[info.egress_id][-1:] != [change]:
+            self._seen[info.egress_id].append(change)

@@ -1,6 +1,8 @@
 import asyncio
+import os
 import re
-from pathlib import Path
+import threading
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import pytest
@@ -8,10 +10,10 @@ import yaml
 from kubernetes.aio.client import ApiClient
 
 from replay_operator.api.replaycapture import Clip
-from replay_operator.cluster.gateway import Json, KubernetesGateway
+from replay_operator.cluster.gateway import ClusterError, Json, KubernetesGateway
 from replay_operator.cluster.resources import ResourceType
 from replay_operator.kubectl.agent_pod import AgentPod, read_agent_pod
-from replay_operator.kubectl.download import clip_file, running, target_file
+from replay_operator.kubectl.download import clip_file, fetch, running, target_file
 from replay_operator.kubectl.download_pod import LIFE_SECONDS, reader_pod
 from replay_operator.kubectl.errors import PluginError
 from replay_operator.kubectl.live import ASK
@@ -99,32 +101,80 @@ def test_what_the_agent_is_asked_with_uses_only_what_its_manifest_sets() -> None
 
 
 class SlowToAnswer:
-    """An API server that has made the pod, and whose answer does not come."""
+    """An API server that makes the pod, whether its answer is waited for or not."""
 
     def __init__(self) -> None:
         self.pods: set[str] = set()
-        self.made = asyncio.Event()
+        self.asked, self.may_make = asyncio.Event(), asyncio.Event()
 
     async def create(self, _type: ResourceType, _namespace: str, body: Json) -> None:
-        self.pods.add(body["metadata"]["name"])
-        self.made.set()
-        await asyncio.Event().wait()
+        self.making = asyncio.ensure_future(self._make(body["metadata"]["name"]))
+        await asyncio.shield(self.making)
+
+    async def _make(self, name: str) -> None:
+        self.asked.set()
+        await self.may_make.wait()
+        self.pods.add(name)
 
     async def delete(self, _type: ResourceType, _namespace: str, name: str) -> None:
-        self.pods.remove(name)
+        self.pods.discard(name)
+
+
+def session_with(server: object) -> Session:
+    return Session(cast("KubernetesGateway", server), cast("ApiClient", None), "replay")
 
 
 async def test_a_download_that_is_interrupted_while_its_pod_is_made_leaves_none(agent: AgentPod) -> None:
     server = SlowToAnswer()
-    session = Session(cast("KubernetesGateway", server), cast("ApiClient", None), "replay")
 
     async def download() -> None:
-        async with running(session, reader_pod(agent, capture_json())):
+        async with running(session_with(server), reader_pod(agent, capture_json())):
             pytest.fail("it runs, and nobody has said so")
 
     downloading = asyncio.ensure_future(download())
-    await server.made.wait()
+    await server.asked.wait()
     downloading.cancel()
+    asyncio.get_running_loop().call_later(0.05, server.may_make.set)
     with pytest.raises(asyncio.CancelledError):
         await downloading
+    await server.making
     assert server.pods == set()
+
+
+async def test_a_pod_that_the_server_refuses_is_not_deleted_but_told(agent: AgentPod) -> None:
+    class Refusing(SlowToAnswer):
+        async def create(self, _type: ResourceType, _namespace: str, _body: Json) -> None:
+            raise ClusterError(403, "pods is forbidden")
+
+        async def delete(self, _type: ResourceType, _namespace: str, name: str) -> None:
+            pytest.fail(f"{name} was never made")
+
+    with pytest.raises(ClusterError, match="pods is forbidden"):
+        async with running(session_with(Refusing()), reader_pod(agent, capture_json())):
+            pytest.fail("there is no pod")
+
+
+async def test_a_download_that_is_interrupted_while_its_file_is_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, may_open, opened = threading.Event(), threading.Event(), threading.Event()
+
+    def slow_open(*arguments: Any, **options: Any) -> Any:
+        opening.set()
+        may_open.wait()
+        found = open(*arguments, **options)  # noqa: PTH123, SIM115 - stands for the open of aiofiles
+        opened.set()
+        return found
+
+    monkeypatch.setattr("aiofiles.threadpool.sync_open", slow_open)
+    clip = Clip.model_validate(CLIP)
+    fetching = asyncio.ensure_future(
+        fetch(session_with(None), "reader", PurePosixPath("/archive/a.mp4"), clip, tmp_path / "a.mp4")
+    )
+    await asyncio.to_thread(opening.wait)
+    fetching.cancel()
+    asyncio.get_running_loop().call_later(0.05, may_open.set)
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    await asyncio.to_thread(opened.wait)
+    assert await asyncio.to_thread(os.listdir, tmp_path) == []

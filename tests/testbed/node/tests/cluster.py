@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.testbed.controlplane import ControlPlane
 from tests.testbed.node.api import Json
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 
 

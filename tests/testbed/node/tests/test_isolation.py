@@ -96,7 +96,7 @@ def test_run_as_non_root_refuses_an_image_of_root(cluster: Cluster) -> None:
     cluster.kubectl(
         "wait",
         "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CreateContainerConfigError",
-        "--timeout=20s",
+        "--timeout=60s",
         "pod/refused",
     )
     assert "runAsNonRoot" in cluster.container("refused")["state"]["waiting"]["message"]

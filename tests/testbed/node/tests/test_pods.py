@@ -20,7 +20,7 @@ def job(name: str, script: str, **spec: object) -> dict[str, object]:
 
 def test_a_job_completes_with_its_exit_code_and_its_termination_message(cluster: Cluster) -> None:
     cluster.apply(job("good", "echo done > /dev/termination-log"))
-    cluster.kubectl("wait", "--for=condition=complete", "--timeout=30s", "job/good")
+    cluster.kubectl("wait", "--for=condition=complete", "--timeout=60s", "job/good")
     (pod,) = cluster.names("pod", "-l", "job-name=good")
     terminated = cluster.container(pod.removeprefix("pod/"))["state"]["terminated"]
     assert (terminated["exitCode"], terminated["reason"]) == (0, "Completed")
@@ -29,7 +29,7 @@ def test_a_job_completes_with_its_exit_code_and_its_termination_message(cluster:
 
 def test_a_job_whose_container_fails_is_tried_again_and_fails(cluster: Cluster) -> None:
     cluster.apply(job("bad", "exit 7", backoffLimit=0))
-    cluster.kubectl("wait", "--for=condition=failed", "--timeout=30s", "job/bad")
+    cluster.kubectl("wait", "--for=condition=failed", "--timeout=60s", "job/bad")
     (pod,) = cluster.names("pod", "-l", "job-name=bad")
     terminated = cluster.container(pod.removeprefix("pod/"))["state"]["terminated"]
     assert (terminated["exitCode"], terminated["reason"]) == (7, "Error")
@@ -142,7 +142,7 @@ def test_sigterm_comes_first_and_a_handler_may_use_the_grace_period(
     cluster.running("polite")
     shared = stand_in.volume_path(cluster.namespace, "shared")
     eventually((shared / "up").exists, "the handler is set")
-    cluster.kubectl("delete", "pod", "polite", "--timeout=20s")
+    cluster.kubectl("delete", "pod", "polite", "--timeout=40s")
     assert (shared / "word").read_text() == "asked\n"
 
 

@@ -23,7 +23,7 @@ def test_readiness_decides_when_a_deployment_is_available(cluster: Cluster) -> N
                 "spec": {"selector": {"matchLabels": labels}, "template": template},
             }
         )
-    cluster.kubectl("wait", "--for=condition=available", "--timeout=30s", "deployment/good")
+    cluster.kubectl("wait", "--for=condition=available", "--timeout=60s", "deployment/good")
     (pod,) = (name.removeprefix("pod/") for name in cluster.names("pod", "-l", "app=half"))
     eventually(lambda: cluster.container(pod, 1).get("started") is True, "both containers run")
     eventually(lambda: cluster.container(pod, 0)["ready"] is True, "one container is ready")

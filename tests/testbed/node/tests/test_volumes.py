@@ -84,7 +84,7 @@ def test_two_users_of_one_group_write_in_one_claim(cluster: Cluster, stand_in: N
 def test_a_claim_waits_for_its_first_consumer_grows_and_goes(cluster: Cluster, stand_in: NodeStandIn) -> None:
     cluster.claim("fast", "standin-fast", "1Gi")
     cluster.claim("archive", "standin-archive", "1Gi")
-    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "--timeout=20s", "pvc/archive")
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s", "pvc/archive")
     assert cluster.get("pvc", "fast")["status"]["phase"] == "Pending"
     with pytest.raises(KeyError):
         stand_in.volume_path(cluster.namespace, "fast")
