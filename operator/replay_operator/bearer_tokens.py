@@ -38,7 +38,8 @@ class TokenFiles:
         Args:
             offered: The token of a request.
         """
-        sent = offered.encode()
+        # aiohttp gives the bytes of a header that are no UTF-8 as lone surrogates.
+        sent = offered.encode(errors="surrogateescape")
         matches = [hmac.compare_digest(sent, token) for token in self._tokens.current()]
         return any(matches)
 

@@ -17,6 +17,9 @@ from replay_operator.agent.directories import names_in, open_below, read_below
 from replay_operator.api.agent import ClipDeletion
 from replay_operator.api.capture_job import CaptureResult
 
+_LONGEST_NAME_BYTES = 255
+"""NAME_MAX of Linux. A longer name is no error of the volume."""
+
 _SIDECAR_LIMIT_BYTES = 16 * 1024 * 1024
 """All holes and gaps of four hours are far below it."""
 
@@ -91,10 +94,18 @@ def clip_parts(path: str) -> tuple[str, ...] | None:
         path: Relative to the volume.
     """
     parts = PurePosixPath(path).parts
-    plain = all(part and not part.startswith(".") and "\0" not in part for part in parts)
+    plain = all(map(_is_plain, parts))
     if not parts or not plain or PurePosixPath(path).is_absolute() or not parts[-1].endswith(".mp4"):
         return None
     return parts
+
+
+def _is_plain(part: str) -> bool:
+    try:
+        fits = len(part.encode()) <= _LONGEST_NAME_BYTES
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return fits and not part.startswith(".") and "\0" not in part
 
 
 def _parts(wanted: ClipDeletion) -> tuple[str, ...]:

@@ -231,7 +231,7 @@ def _apply(run: RunState, reading: Reading) -> None:
 def _parse_highest_indices(content: bytes) -> dict[str, int]:
     try:
         stored = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(stored, dict):
         return {}

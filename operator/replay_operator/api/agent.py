@@ -69,6 +69,10 @@ class PolicyAck(ApiModel):
     seq: int
 
 
+_INT64 = 1 << 63
+"""LiveKit's times are 64 bits wide; as nanoseconds all of them are times that there are."""
+
+
 class RunFile(ApiModel):
     """`run.json` beside the segments of a run: what a reader needs to know without any API.
 
@@ -78,9 +82,9 @@ class RunFile(ApiModel):
 
     room: str
     buffer: str
-    segment_seconds: int
+    segment_seconds: Annotated[int, Field(ge=1, le=86_400)]
     egress_id: str | None = None
-    media_started_at_ns: int | None = None
+    media_started_at_ns: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None = None
     video_track: str | None = None
     audio_track: str | None = None
 

@@ -16,6 +16,7 @@ from replay_operator.domain.egress import datetime_to_ns
 NEWEST_KEPT = 2
 """Segments at the end of a live run that never go, so that no wrong clock can empty a recording."""
 
+_BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -120,7 +121,11 @@ def window_cutoff(policy: BufferPolicy, now: datetime) -> datetime:
     if policy.expires_at is not None and now >= policy.expires_at:
         return _END_OF_TIME
     newest = policy.frozen_at or now
-    return newest - timedelta(seconds=policy.window_seconds + policy.slack_seconds)
+    try:
+        return newest - timedelta(seconds=policy.window_seconds + policy.slack_seconds)
+    except OverflowError:
+        # A stored policy outlives the agent: one that it dies of would keep it dead.
+        return _BEGINNING_OF_TIME
 
 
 def orphans_since(

@@ -25,6 +25,9 @@ MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _FARTHEST_APART_NS = 15 * NANOSECONDS_PER_SECOND
 """The worst source is 11 s late (livekit-measured §2). Files whose times differ by more are copies."""
 
+_INT64 = 1 << 63
+"""In the year 2262: a file that says a later time, or one before 1970, is damaged."""
+
 _UNIX_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -86,7 +89,7 @@ def manifest_started_at_ns(content: bytes) -> int | None:
     except (ValueError, RecursionError):
         return None
     started_at = manifest.get("started_at") if isinstance(manifest, dict) else None
-    return started_at if type(started_at) is int and 0 < started_at < 1 << 63 else None
+    return started_at if type(started_at) is int and 0 < started_at < _INT64 else None
 
 
 def playlist_started_at_ns(playlists: Iterable[Playlist], segment_seconds: int) -> int | None:
@@ -100,7 +103,8 @@ def playlist_started_at_ns(playlists: Iterable[Playlist], segment_seconds: int) 
     first = min(entries, key=lambda entry: entry.index, default=None)
     if first is None or first.program_date_time is None:
         return None
-    return unix_ns(first.program_date_time) - first.index * segment_seconds * NANOSECONDS_PER_SECOND
+    started_at_ns = unix_ns(first.program_date_time) - first.index * segment_seconds * NANOSECONDS_PER_SECOND
+    return started_at_ns if 0 < started_at_ns < _INT64 else None
 
 
 def unix_ns(moment: datetime) -> int:

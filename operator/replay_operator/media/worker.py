@@ -156,23 +156,35 @@ def _would_hide_clip(result: CaptureResult, request: CaptureRequest | None, path
 
 
 def short_answer(result: CaptureResult, most_bytes: int = MAX_TERMINATION_MESSAGE_BYTES) -> str:
-    """Write the result as JSON that fits a termination message, without timings and the last holes and gaps.
+    """Write the result as JSON that fits a termination message.
+
+    Timings are left out, and as many of the last holes and gaps, or of an error's last words, as must be.
 
     Args:
         result: The result.
         most_bytes: Room for it.
     """
-    result = result.model_copy(update={"timings": None})
-    while True:
-        text = result.model_dump_json(by_alias=True, exclude_none=True)
-        clip = result.clip
-        if len(text.encode()) <= most_bytes or clip is None or not (clip.holes or clip.gaps):
-            return text
-        if len(clip.gaps) >= len(clip.holes):
-            shorter = {"gaps": clip.gaps[:-1], "gaps_omitted": clip.gaps_omitted + 1}
-        else:
-            shorter = {"holes": clip.holes[:-1], "holes_omitted": clip.holes_omitted + 1}
-        result = result.model_copy(update={"clip": clip.model_copy(update=shorter)})
+    shown: CaptureResult | None = result.model_copy(update={"timings": None})
+    text = ""
+    while shown is not None:
+        text = shown.model_dump_json(by_alias=True, exclude_none=True)
+        shown = _shorter(shown) if len(text.encode()) > most_bytes else None
+    return text
+
+
+def _shorter(result: CaptureResult) -> CaptureResult | None:
+    clip, error = result.clip, result.error
+    if error is not None and error.message:
+        # A character takes up to six bytes in JSON, and the kubelet cuts without looking.
+        words = error.message[: len(error.message) * 3 // 4]
+        return result.model_copy(update={"error": error.model_copy(update={"message": words})})
+    if clip is None or not (clip.holes or clip.gaps):
+        return None
+    if len(clip.gaps) >= len(clip.holes):
+        shorter = {"gaps": clip.gaps[:-1], "gaps_omitted": clip.gaps_omitted + 1}
+    else:
+        shorter = {"holes": clip.holes[:-1], "holes_omitted": clip.holes_omitted + 1}
+    return result.model_copy(update={"clip": clip.model_copy(update=shorter)})
 
 
 def _write_termination_message(result: CaptureResult, environment: Mapping[str, str]) -> None:
