@@ -3,7 +3,8 @@
     python -m pytest tests/chaos --chaos-faults=200 --chaos-seed=7 --chaos-outage=300
 
 `REPLAY_CHAOS_FAULTS`, `REPLAY_CHAOS_SEED` and `REPLAY_CHAOS_OUTAGE` say the same where the options are not
-known: pytest knows options only of the directories that are named on its command line.
+known: pytest knows options only of the directories that are named on its command line. The install ends
+with the package: its recordings would go on beside the tests of others.
 """
 
 from __future__ import annotations
@@ -82,21 +83,21 @@ def _plan(config: pytest.Config) -> tuple[Plan, int]:
     return make_plan(seed=seed, faults=faults), seed
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(control_plane_binaries: ControlPlaneBinaries) -> Iterator[ControlPlane]:
     """A control plane of our own: it is killed and frozen."""
     with ControlPlane(control_plane_binaries) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def front(plane: ControlPlane) -> Iterator[ApiFrontInThread]:
     """What stands between the operator and the API server. Everybody else goes straight to it."""
     with serving_in_a_thread(plane) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene(
     plane: ControlPlane, front: ApiFrontInThread, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
@@ -116,7 +117,7 @@ def scene(
         yield scene
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def executor(scene: Scene, front: ApiFrontInThread) -> Executor:
     return Executor(scene, front)
 
@@ -131,19 +132,19 @@ def whole(scene: Scene, request: pytest.FixtureRequest) -> Iterator[Scene]:
         scene.close_account(wait_until_calm(scene).at_ns)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def episodes(pytestconfig: pytest.Config) -> list[Episode]:
     """What is shown at the end."""
     return pytestconfig.stash.setdefault(_episodes, [])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fail_overs(pytestconfig: pytest.Config) -> list[FailOver]:
     """What is shown at the end."""
     return pytestconfig.stash.setdefault(_fail_overs, [])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outage_seconds(pytestconfig: pytest.Config) -> float:
     """How long the long outages last."""
     seconds: float | None = pytestconfig.getoption("chaos_outage", None)

@@ -1,6 +1,7 @@
 """The whole system for the flow tests: a control plane, a node and an install of their own.
 
-Their own, because they count API writes and kill pods.
+Their own, because they count API writes and kill pods; for this package, so that nothing of it works on
+beside the tests of others.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ SEGMENT_SECONDS = 2
 Bed = tuple[ControlPlane, NodeStandIn]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def news() -> Iterator[NewsReceiver]:
     """Who is told the outcomes of captures."""
     with NewsReceiver() as receiver:
         yield receiver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bed(
     control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bed]:
@@ -45,7 +46,7 @@ def bed(
         yield plane, node
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(bed: Bed, news: NewsReceiver) -> Stack:
     stack = Stack(*bed, "flow")
     stack.install(
