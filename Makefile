@@ -7,7 +7,7 @@ DIST ?= dist
 BIN := .venv/bin
 LOCKS := requirements/runtime.lock requirements/dev.lock
 PYTEST := $(BIN)/python -m pytest
-SOURCES := operator/replay_operator tests benchmarks docs/.site
+SOURCES := operator/replay_operator tests benchmarks release docs/.site
 
 ##@ For everybody
 .PHONY: help
@@ -135,6 +135,10 @@ sbom: .venv-docs/.stamp ## Write the bill of materials of the image's Python pac
 	@mkdir -p $(DIST)
 	@PYTHONWARNINGS=ignore .venv-docs/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
 		--output-format JSON --output-file $(DIST)/replay-operator.cdx.json requirements/runtime.lock
+
+.PHONY: release-check
+release-check: setup bed .venv-docs/.stamp ## Build all that a release has into dist/, and look at versions, licences and bytes
+	@$(BIN)/python -m release
 
 .PHONY: record-statuses
 record-statuses: setup bed ## Keep what statuses say while contract and flow tests run, for tests/argocd (about 10 minutes)

@@ -1,0 +1,1 @@
+"""What is made and looked at before a release: `make release-check`."""
