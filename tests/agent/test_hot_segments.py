@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import pytest
@@ -33,8 +34,9 @@ def disk() -> CountingVolume:
     return made
 
 
-async def get(hot: HotSegments, disk: CountingVolume, name: str) -> bytes:
-    return await hot.get(name, lambda: disk.read(name))
+async def get(hot: HotSegments, disk: CountingVolume, name: str) -> bytes | None:
+    async with hot.lent(name, disk.size, lambda: disk.read(name)) as data:
+        return data
 
 
 async def test_fifty_viewers_at_once_are_one_read(disk: CountingVolume, clock: MovedClock) -> None:
@@ -71,7 +73,7 @@ async def test_it_never_takes_more_than_it_may(disk: CountingVolume, clock: Move
     hot = HotSegments(35, clock.monotonic, AgentMetrics())
     for name in "abcd":
         await get(hot, disk, name)
-    assert hot.kept_bytes == 30
+    assert hot.held_bytes == 30
     await get(hot, disk, "b")
     assert disk.reads == ["a", "b", "c", "d"]
     await get(hot, disk, "e")
@@ -85,7 +87,7 @@ async def test_it_never_keeps_more_than_a_hundred(disk: CountingVolume, clock: M
     hot = HotSegments(1_000_000, clock.monotonic, AgentMetrics())
     for number in range(MOST + 50):
         await get(hot, disk, str(number))
-    assert hot.kept_bytes == MOST * disk.size
+    assert hot.held_bytes == MOST * disk.size
 
 
 async def test_nothing_stays_for_long(disk: CountingVolume, clock: MovedClock) -> None:
@@ -99,12 +101,41 @@ async def test_nothing_stays_for_long(disk: CountingVolume, clock: MovedClock) -
     assert disk.reads == ["a", "a"]
 
 
-async def test_what_is_larger_than_the_memory_is_given_and_not_kept(
+async def test_what_is_larger_than_the_memory_is_not_read_into_it(
     disk: CountingVolume, clock: MovedClock
 ) -> None:
     hot = HotSegments(5, clock.monotonic, AgentMetrics())
-    assert await get(hot, disk, "a") == b"a........."
-    assert hot.kept_bytes == 0
+    assert await get(hot, disk, "a") is None
+    assert (disk.reads, hot.held_bytes) == ([], 0)
+
+
+async def test_what_is_being_sent_takes_no_more_than_is_kept(disk: CountingVolume, clock: MovedClock) -> None:
+    metrics = AgentMetrics()
+    hot = HotSegments(35, clock.monotonic, metrics)
+    async with AsyncExitStack() as slow_viewers:
+        for name in "abc":
+            await slow_viewers.enter_async_context(hot.lent(name, disk.size, lambda n=name: disk.read(n)))
+        assert await get(hot, disk, "d") is None
+        assert await get(hot, disk, "a") == b"a.........", "what is sent to one may be sent to another"
+        clock.advance(KEPT_SECONDS)
+        assert await get(hot, disk, "a") == b"a.........", "it is still there, and not read again"
+        assert (disk.reads, hot.held_bytes) == (["a", "b", "c"], 30)
+    assert hot.held_bytes == 0
+    assert await get(hot, disk, "d") == b"d........."
+    assert 'replay_agent_preview_hot_segments_total{result="full"} 1.0' in metrics.page().body.decode()
+
+
+async def test_who_goes_away_gives_back_what_he_was_lent(disk: CountingVolume, clock: MovedClock) -> None:
+    hot = HotSegments(15, clock.monotonic, AgentMetrics())
+    disk.answers.clear()
+    viewer = asyncio.create_task(get(hot, disk, "a"))
+    await asyncio.sleep(0)
+    assert await get(hot, disk, "b") is None
+    viewer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await viewer
+    disk.answers.set()
+    assert await get(hot, disk, "b") == b"b........."
 
 
 async def test_a_read_that_failed_is_tried_again(disk: CountingVolume, clock: MovedClock) -> None:
@@ -114,5 +145,6 @@ async def test_a_read_that_failed_is_tried_again(disk: CountingVolume, clock: Mo
         raise OSError("stale file handle")
 
     with pytest.raises(OSError, match="stale"):
-        await hot.get("a", fail)
+        async with hot.lent("a", disk.size, fail):
+            pass
     assert await get(hot, disk, "a") == b"a........."

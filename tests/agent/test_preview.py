@@ -436,7 +436,7 @@ async def test_a_network_volume_is_read_once_for_all_viewers(rig: Rig, at_networ
     content = (directory / "seg_00001.ts").read_bytes()
     hot = at_network.preview.hot
     assert hot is not None
-    assert hot.kept_bytes == len(content)
+    assert hot.held_bytes == len(content)
 
     # Deleted behind the agent's back: whoever still gets it gets it from memory.
     (directory / "seg_00001.ts").unlink()
@@ -455,7 +455,7 @@ async def test_a_segment_that_memory_cannot_hold_is_sent_from_the_file(rig: Rig)
         await viewer.client.close()
     assert (status, body) == (200, (directory / "seg_00001.ts").read_bytes())
     assert viewer.preview.hot is not None
-    assert viewer.preview.hot.kept_bytes == 0
+    assert viewer.preview.hot.held_bytes == 0
 
 
 async def test_a_local_volume_needs_no_memory(rig: Rig) -> None:

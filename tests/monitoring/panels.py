@@ -274,8 +274,8 @@ ROWS: dict[str, tuple[Shown, ...]] = {
         ),
         lines(
             "Reads of a network volume",
-            "Segments a second from memory (hit), from a read under way for another viewer (shared), or read "
-            "(miss). A local volume has none.",
+            "Segments a second from memory (hit), from another viewer's read (shared), read (miss), or "
+            "without room in memory (full: raise preview.memory). A local volume has none.",
             (
                 f"sum by (result) (rate(replay_agent_preview_hot_segments_total{{{HERE}}}[5m]))",
                 "{{result}}",

@@ -19,8 +19,8 @@ PREVIEW_REQUESTS = ("playlist", "segment", "clip", "other")
 PREVIEW_RESULTS = ("ok", "refused", "missing", "invalid", "failed")
 """Sent; a bad or expired address; not there; a question that makes no sense; not readable now."""
 
-HOT_RESULTS = ("hit", "shared", "miss")
-"""It was in memory; another viewer's read was under way; it was read."""
+HOT_RESULTS = ("hit", "shared", "miss", "full")
+"""It was in memory; another viewer's read was under way; it was read; no room, sent from the file."""
 
 _SCAN_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -107,7 +107,7 @@ class AgentMetrics:
         self.preview_hot_segments = declare.counter(
             "replay_agent_preview_hot_segments_total",
             "Segments of a network volume that were asked for: `hit` (in memory), `shared` (being read for "
-            "another viewer) or `miss` (read).",
+            "another viewer), `miss` (read) or `full` (no room in memory: read in pieces for this viewer).",
             ["result"],
         )
         self.preview_memory_bytes = declare.gauge(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Self
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from replay_operator.agent.clips import clip_parts
 from replay_operator.agent.directories import open_file_below
+from replay_operator.agent.preview.lent_bytes import send_lent
 from replay_operator.agent.preview.opened_file import OpenedFileResponse
 from replay_operator.agent.preview.parts import Preview, ShownVolume
 from replay_operator.agent.preview.threaded_file import send_in_threads
@@ -135,13 +137,11 @@ async def _segment(request: web.Request) -> web.StreamResponse:
         raise FileNotFoundError(errno.ENOENT, "no such segment")
     path, segment = found
     parts = (*path.relative.split("/"), segment_name(segment.index))
-    hot = preview.hot
-    if hot is not None and segment.bytes <= hot.limit_bytes:
-        data = await hot.get(
-            (path, segment.index, segment.stamp),
-            lambda: preview.files.run(_read_whole, preview, parts),
-        )
-        return web.Response(body=data, content_type=SEGMENT_MEDIA_TYPE)
+    if preview.hot is not None:
+        key, read = (path, segment.index, segment.stamp), partial(_read_whole, preview, parts)
+        async with preview.hot.lent(key, segment.bytes, lambda: preview.files.run(read)) as data:
+            if data is not None:
+                return await send_lent(request, data, SEGMENT_MEDIA_TYPE)
     return await _sent(request, preview.buffers, parts, {"Content-Type": SEGMENT_MEDIA_TYPE})
 
 

@@ -52,7 +52,7 @@ class PreviewFigures:
     def _take(self) -> None:
         self._looked_at.expire()
         self._metrics.preview_buffers.set(len(self._looked_at))
-        self._metrics.preview_memory_bytes.set(self._hot.kept_bytes if self._hot is not None else 0)
+        self._metrics.preview_memory_bytes.set(self._hot.held_bytes if self._hot is not None else 0)
 
 
 def _result(status: int) -> str:

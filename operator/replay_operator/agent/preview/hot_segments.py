@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from cachetools import TTLCache
 
@@ -14,8 +16,20 @@ KEPT_SECONDS = 60.0
 """Viewers of the live end meet within seconds; one who goes back through the window is alone there."""
 
 
+@dataclass(slots=True)
+class _Loan:
+    """A segment that is being sent. It is in memory for as long, also when it is not kept any more."""
+
+    size_bytes: int
+    data: bytes | None = None
+    viewers: int = 0
+
+
 class HotSegments:
-    """Keeps the last segments that were asked for, within a number of bytes. Only the event loop uses it."""
+    """Keeps the last segments that were asked for, within a number of bytes. Only the event loop uses it.
+
+    What is being sent may take as much again: viewers with slow lines hold what they are sent for long.
+    """
 
     def __init__(self, limit_bytes: int, timer: Callable[[], float], metrics: AgentMetrics) -> None:
         """Begin empty.
@@ -33,22 +47,52 @@ class HotSegments:
             limit_bytes, KEPT_SECONDS, timer, lambda data: max(least_bytes, len(data))
         )
         self._reading: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._lent: dict[Hashable, _Loan] = {}
+        self.lent_bytes = 0
 
     @property
-    def kept_bytes(self) -> int:
-        """What is in memory."""
-        return sum(map(len, self._kept.values()))
+    def held_bytes(self) -> int:
+        """What is in memory: kept for the next viewer, or being sent."""
+        kept = {key: len(data) for key, data in self._kept.items()}
+        lent = {key: loan.size_bytes for key, loan in self._lent.items()}
+        return sum((kept | lent).values())
 
-    async def get(self, key: Hashable, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Give a segment; who asks while it is being read waits for the same read.
+    @asynccontextmanager
+    async def lent(
+        self, key: Hashable, size_bytes: int, read: Callable[[], Awaitable[bytes]]
+    ) -> AsyncIterator[bytes | None]:
+        """Give a segment for as long as it takes to send it; None when there is no room, and nothing is read.
+
+        Who asks while it is being read waits for the same read.
 
         Args:
             key: Names the file, and which version of it.
+            size_bytes: How large it is.
             read: Reads it.
 
         Raises:
             OSError: It cannot be read.
         """
+        if key not in self._lent and self.lent_bytes + size_bytes > self.limit_bytes:
+            self._asked.labels("full").inc()
+            yield None
+            return
+        loan = self._lent.setdefault(key, _Loan(size_bytes))
+        self.lent_bytes += size_bytes if not loan.viewers else 0
+        loan.viewers += 1
+        try:
+            if loan.data is None:
+                loan.data = await self._get(key, read)
+            else:
+                self._asked.labels("hit").inc()
+            yield loan.data
+        finally:
+            loan.viewers -= 1
+            if not loan.viewers:
+                del self._lent[key]
+                self.lent_bytes -= size_bytes
+
+    async def _get(self, key: Hashable, read: Callable[[], Awaitable[bytes]]) -> bytes:
         kept = self._kept.get(key)
         if kept is not None:
             self._asked.labels("hit").inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 
 from aiohttp import web
@@ -45,9 +46,11 @@ async def send_in_threads(
         answer.content_length = len(chosen)
         if part is HTTPStatus.PARTIAL_CONTENT:
             answer.headers["Content-Range"] = f"bytes {chosen.start}-{chosen.stop - 1}/{size}"
-        await answer.prepare(request)
-        if request.method != "HEAD" and not await _send(answer, descriptor, chosen, files):
-            _hang_up(request)
+        # A viewer who goes away is nobody's fault: aiohttp ends the connection.
+        with suppress(ConnectionError):
+            await answer.prepare(request)
+            if request.method != "HEAD" and not await _send(answer, descriptor, chosen, files):
+                _hang_up(request)
         return answer
     finally:
         os.close(descriptor)
