@@ -66,6 +66,10 @@ test: setup bed .venv-docs/.stamp ## Every layer, against real parts (about 40 m
 matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
 	$(PYTEST) tests/flow/test_status_matrix.py
 
+.PHONY: versions
+versions: setup .venv-docs/.stamp ## Unit and media tests for each Python and ffmpeg (PYTHONS=3.11,3.13 FFMPEGS=installed,8,9 TESTS=)
+	$(BIN)/python -m tests.versions --pythons "$(or $(PYTHONS),3.11,3.13)" --ffmpegs "$(or $(FFMPEGS),installed,8,9)" $(TESTS)
+
 .PHONY: chaos
 chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300
 	$(PYTEST) tests/chaos --chaos-faults=$(or $(N),40) --chaos-seed=$(or $(SEED),1) --chaos-outage=$(or $(OUTAGE),20)
