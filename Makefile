@@ -115,6 +115,10 @@ bench-catalogue: setup ## What the catalogue answers in how much time (ROWS=1000
 bench-preview: setup ## What people who look at one buffer cost the agent (VIEWERS=50)
 	$(BIN)/python -m benchmarks.preview --viewers $(or $(VIEWERS),50)
 
+.PHONY: soak
+soak: setup bed ## HOURS of churn, captures and faults (default 1): what grows? (SEED=1, BUFFERS=6)
+	$(BIN)/python -m benchmarks.soak --hours $(or $(HOURS),1) --seed $(or $(SEED),1) --buffers $(or $(BUFFERS),6)
+
 .PHONY: generate
 generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from chart and scripts
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md

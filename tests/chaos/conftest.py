@@ -14,35 +14,22 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.bed import running_scene
 from tests.chaos.bounds import RECORDS_ON
 from tests.chaos.calm import wait_until_calm
 from tests.chaos.executor import Executor
 from tests.chaos.ledger import Episode, FailOver, fail_over_table, table
 from tests.chaos.plan import Plan, make_plan
 from tests.chaos.scene import Scene
-from tests.chaos.webhooks import WEBHOOK_PORT
-from tests.stack.images import stack_images
-from tests.stack.stack import Stack
 from tests.testbed.api_front import ApiFrontInThread, serving_in_a_thread
 from tests.testbed.binaries import ControlPlaneBinaries
 from tests.testbed.controlplane import ControlPlane
-from tests.testbed.node import NodeStandIn
 
 BUFFERS = 6
 _FAULTS = 40
 _SEED = 1
 _OUTAGE_SECONDS = 20.0
 """Longer than a leader believes in itself (8 s) and than a Lease lasts (12 s)."""
-
-# As long as the real server takes to refuse (livekit-measured §3): here it counts who waits for that.
-_TIMING = {"LIVEKIT_DOUBLE_TIMING": '{"stop_refusal_seconds": 3.0}'}
-
-# A directory without a buffer goes sooner than after ten minutes, so that one that stays is seen.
-_IMPATIENT_AGENT = {
-    "REPLAY_AGENT_ORPHAN_GRACE_SECONDS": "20",
-    "REPLAY_AGENT_RETENTION_INTERVAL_SECONDS": "2",
-    "REPLAY_AGENT_STARTUP_QUIET_SECONDS": "5",
-}
 
 _episodes = pytest.StashKey[list[Episode]]()
 _fail_overs = pytest.StashKey[list[FailOver]]()
@@ -102,19 +89,8 @@ def scene(
     plane: ControlPlane, front: ApiFrontInThread, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
     """Six small buffers that record."""
-    settings = {
-        "REPLAY_LIVEKIT_POLL_SECONDS": "1",
-        "REPLAY_WEBHOOK_PORT": str(WEBHOOK_PORT),
-        "KUBERNETES_SERVICE_PORT": str(front.port),
-    }
-    with NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node:
-        stack = Stack(plane, node, "chaos")
-        stack.install(rooms={}, timing=_TIMING, settings=settings, agent_settings=_IMPATIENT_AGENT)
-        for deployment in ("livekit", "replay-operator", "replay-agent", "livekit-egress"):
-            stack.wait_until_available(deployment)
-        scene = Scene(stack, buffers=BUFFERS)
-        scene.close_account(wait_until_calm(scene).at_ns)  # what a start costs is on no fault's account
-        yield scene
+    with running_scene(plane, front, tmp_path_factory.mktemp("node"), buffers=BUFFERS) as made:
+        yield made
 
 
 @pytest.fixture(scope="package")

@@ -194,9 +194,9 @@ class Scene:
         """
         return self._losses(dict.fromkeys((buffer.name for buffer in self.buffers), between))
 
-    def make_capture(self, name: str, buffer: Recorded) -> None:
-        """Ask for the last seconds of a buffer."""
-        spec = {"bufferRef": {"name": buffer.name}, "range": {"last": {"seconds": 5}}}
+    def make_capture(self, name: str, buffer: Recorded, **more: Any) -> None:
+        """Ask for the last seconds of a buffer, with more in the spec."""
+        spec = {"bufferRef": {"name": buffer.name}, "range": {"last": {"seconds": 5}}, **more}
         self.stack.apply(_object("ReplayCapture", name, spec))
 
     def worker_of(self, buffer: Recorded) -> str | None:
