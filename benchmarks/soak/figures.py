@@ -14,7 +14,7 @@ MOST_PAIRS_OF = 200
 """Samples that a slope is taken from; of more, evenly chosen ones."""
 
 FLAT_SHARE_PER_HOUR = 0.02
-"""A growth of 2 % of the median in an hour is not told from noise. In a day it would be a half: soak longer."""
+"""A growth of 2 % of the median in an hour is not told from noise. A day of it would be a half."""
 
 _SECONDS_PER_HOUR = 3600.0
 
@@ -164,9 +164,8 @@ def costs(samples: Sequence[Sample]) -> list[str]:
     said = [f"done: {told}, in {(last.at_seconds - first.at_seconds) / _SECONDS_PER_HOUR:.2f} h"]
     if objects:
         said += [
-            f"API writes of the operator, without the Lease: {writes}, "
-            f"{writes / objects:.1f} for each new object",
-            f"database: {last.database_bytes} bytes, {grown / objects:.0f} more for each new object",
+            f"the operator's API writes, without the Lease: {writes}, {writes / objects:.1f} a new object",
+            f"database: {last.database_bytes} bytes, {grown / objects:.0f} more a new object",
         ]
     said.append(f"orphan files and directories at the end: {last.orphans}")
     return said

@@ -110,8 +110,8 @@ def test_writes_and_rows_are_told_for_each_new_object() -> None:
     said = costs([sample(0, 1), sample(10, 1, writes=45, database_bytes=5000, orphans=2)])
     assert said == [
         "done: 10 capture, 0 churn, in 0.17 h",
-        "API writes of the operator, without the Lease: 45, 4.5 for each new object",
-        "database: 5000 bytes, 500 more for each new object",
+        "the operator's API writes, without the Lease: 45, 4.5 a new object",
+        "database: 5000 bytes, 500 more a new object",
         "orphan files and directories at the end: 2",
     ]
 

