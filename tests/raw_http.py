@@ -16,8 +16,21 @@ async def ask(
     headers: Mapping[bytes, bytes] | None = None,
     body: bytes = b"",
 ) -> tuple[int, bytes]:
+    """Ask a server of this test, see `ask_at`."""
+    return await ask_at(server.host, server.port or 0, target, method=method, headers=headers, body=body)
+
+
+async def ask_at(
+    host: str,
+    port: int,
+    target: bytes,
+    *,
+    method: bytes = b"GET",
+    headers: Mapping[bytes, bytes] | None = None,
+    body: bytes = b"",
+) -> tuple[int, bytes]:
     """Give status and body of the answer; 0 when the server hung up without one."""
-    reader, writer = await asyncio.open_connection(server.host, server.port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         fields = {
             b"Host": b"agent",
