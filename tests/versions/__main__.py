@@ -89,7 +89,7 @@ def carried_out(leg: Leg) -> Outcome:
     print(f"versions: {leg.name}: {' '.join(leg.tests)}", flush=True)
     path = path_with(leg.ffmpeg, os.environ["PATH"])
     began, last = time.monotonic(), "nothing was printed"
-    command = [leg.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *leg.tests]
+    command: list[str | Path] = [leg.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *leg.tests]
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True
     ) as running:

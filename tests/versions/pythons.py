@@ -71,7 +71,7 @@ def environment_of(version: str, python: Path) -> Path:
     if stamp.exists() and stamp.read_text() == key:
         return made
     subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
-    pip = [made, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip: list[str | Path] = [made, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", LOCK], check=True)
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "-e", ROOT], check=True)
     stamp.write_text(key)
