@@ -7,6 +7,8 @@ DIST ?= dist
 BIN := .venv/bin
 LOCKS := requirements/runtime.lock requirements/dev.lock
 PYTEST := $(BIN)/python -m pytest
+# `or` would take the rest of a list for further choices.
+COMMA := ,
 SOURCES := operator/replay_operator tests benchmarks release docs/.site
 
 ##@ For everybody
@@ -68,7 +70,7 @@ matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
 
 .PHONY: versions
 versions: setup .venv-docs/.stamp ## Unit and media tests for each Python and ffmpeg (PYTHONS=3.11,3.13 FFMPEGS=installed,8,9 TESTS=)
-	$(BIN)/python -m tests.versions --pythons "$(or $(PYTHONS),3.11,3.13)" --ffmpegs "$(or $(FFMPEGS),installed,8,9)" $(TESTS)
+	$(BIN)/python -m tests.versions --pythons "$(or $(PYTHONS),3.11$(COMMA)3.13)" --ffmpegs "$(or $(FFMPEGS),installed$(COMMA)8$(COMMA)9)" $(TESTS)
 
 .PHONY: chaos
 chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300
@@ -81,7 +83,7 @@ kills: setup ## Kill N capture workers (default 50) at random moments: make kill
 
 .PHONY: bench-scale
 bench-scale: setup bed ## Figures for 100, 1000 and 5000 buffers (BUFFERS=100,1000)
-	$(BIN)/python -m benchmarks.scale --buffers $(or $(BUFFERS),100,1000,5000)
+	$(BIN)/python -m benchmarks.scale --buffers $(or $(BUFFERS),100$(COMMA)1000$(COMMA)5000)
 
 .PHONY: bench-scale-catalogue
 bench-scale-catalogue: setup bed ## What a catalogue costs the operator, there or away (BUFFERS=300)
@@ -105,7 +107,7 @@ bench-moment: setup bed ## From the click to the clip, part by part (CAPTURES=20
 
 .PHONY: bench-segments
 bench-segments: setup ## What the length of a segment changes (DURATIONS=2,4,6,10,15)
-	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2,4,6,10,15)
+	$(BIN)/python -m benchmarks.segments --durations $(or $(DURATIONS),2$(COMMA)4$(COMMA)6$(COMMA)10$(COMMA)15)
 
 .PHONY: bench-catalogue
 bench-catalogue: setup ## What the catalogue answers in how much time (ROWS=1000000)
