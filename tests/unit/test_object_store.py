@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from replay_operator.api.replaybuffer import ReplayBuffer
+from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.gateway import ClusterUnreachable
 from replay_operator.controller.store import ObjectStore
-from tests.builders import BUFFER_UID, buffer_body
+from tests.builders import BUFFER_UID, buffer_body, capture_body
 
 OTHER_UID = "0ther000-0000-4000-8000-000000000009"
 
@@ -217,3 +219,39 @@ async def test_every_change_is_counted_and_what_changes_nothing_is_not(
     assert store.changes == before
     await store.replace_all(pages())
     assert store.changes > before, "a deletion that no watch has told"
+
+
+def unreadable_capture() -> dict[str, Any]:
+    body = capture_body(name="odd", uid=OTHER_UID)
+    body["spec"]["range"]["last"]["until"] = "0000-01-01T00:00:00Z"
+    return body
+
+
+async def test_one_capture_that_cannot_be_read_does_not_hide_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    captures = ObjectStore(ReplayCapture, passes_over_unreadable=True)
+    for _ in range(2):
+        await captures.replace_all(pages(unreadable_capture(), capture_body()))
+    assert [capture.metadata.name for capture in captures] == ["goal"]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "ReplayCapture team/odd" in said
+    assert "spec.range.last.until" in said
+    assert "0000" not in said
+
+
+async def test_a_capture_that_could_be_read_once_is_kept_as_it_was() -> None:
+    captures = ObjectStore(ReplayCapture, passes_over_unreadable=True)
+    captures.put(capture_body(name="odd", uid=OTHER_UID))
+    newer = unreadable_capture()
+    newer["metadata"]["resourceVersion"] = "21"
+    assert await captures.replace_all(pages(newer)) == frozenset()
+    assert [capture.metadata.name for capture in captures] == ["odd"]
+
+
+async def test_a_buffer_that_cannot_be_read_is_not_taken_for_one_that_is_gone(
+    store: ObjectStore[ReplayBuffer],
+) -> None:
+    # Without it in the view, its recording would be stopped and its directory swept.
+    with pytest.raises(ValidationError):
+        await store.replace_all(pages(version(10, windowSeconds="long")))

@@ -98,7 +98,8 @@ def build_operator(
     )
     inbox = Inbox(
         ObjectStore(ReplayBuffer),
-        ObjectStore(ReplayCapture),
+        # Whoever may make captures must not be able to stop everybody's.
+        ObjectStore(ReplayCapture, passes_over_unreadable=True),
         JobStore(),
         fleet,
         queue,

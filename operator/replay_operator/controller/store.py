@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
 
 from replay_operator.api.model import lean
 from replay_operator.api.replaybuffer import ReplayBuffer
@@ -14,6 +17,8 @@ from replay_operator.api.replaycapture import ReplayCapture
 T = TypeVar("T", ReplayBuffer, ReplayCapture)
 
 Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,21 @@ class ObjectStore(Generic[T]):
     Args:
         model: Of the kind.
         monotonic: Gives the seconds by which the watch is judged.
+        passes_over_unreadable: A list may hold what the model cannot read, written under older definitions:
+            it is as if it were not there. Otherwise no list with such an object is taken in at all.
     """
 
-    def __init__(self, model: type[T], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        model: type[T],
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        passes_over_unreadable: bool = False,
+    ) -> None:
         self._model: type[T] = model
         self._monotonic = monotonic
+        self._passes_over_unreadable = passes_over_unreadable
+        self._unreadable: dict[str, str] = {}  # version by uid: each is told once
         self._followers: list[Follower[T]] = []
         self._owed: dict[str, tuple[int, float]] = {}  # version, and since when the watch owes one
         self._objects: dict[str, T] = {}
@@ -134,12 +149,33 @@ class ObjectStore(Generic[T]):
             listed.update(body["metadata"]["uid"] for body in page)
             for body in page:
                 if body["metadata"]["uid"] not in self._gone:
-                    self.put(body)
+                    self._put_listed(body)
         gone = frozenset(self._objects) - listed - self._come
         for uid in gone:
             self._forget(uid)
         self._come, self._gone = set(), set()
+        self._unreadable = {uid: version for uid, version in self._unreadable.items() if uid in listed}
         return gone
+
+    def _put_listed(self, body: Json) -> None:
+        try:
+            self.put(body)
+        except ValidationError as error:
+            if not self._passes_over_unreadable:
+                raise
+            meta = body["metadata"]
+            if self._unreadable.get(meta["uid"]) == meta["resourceVersion"]:
+                return
+            self._unreadable[meta["uid"]] = meta["resourceVersion"]
+            first = error.errors(include_input=False, include_url=False)[0]
+            log.warning(
+                "%s %s/%s cannot be read and is passed over, %s: bring the definitions up to date, and "
+                "make the object anew",
+                self._model.__name__,
+                meta.get("namespace", ""),
+                meta["name"],
+                ".".join(map(str, first["loc"])),
+            )
 
     def _forget(self, uid: str) -> None:
         last = self._objects.pop(uid, None)
