@@ -46,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         "run": ("run the operator", _operator),
         "agent": ("run the agent of a buffer volume", _agent),
         "capture": ("cut one clip (see `capture --help`)", _capture),
+        "upload": ("upload one clip to object storage", _upload),
         "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
         "doctor": ("check a live install against the production checklist", _doctor),
         "catalogue": ("look into the catalogue, and set the limits of owners", _catalogue),
@@ -117,6 +118,13 @@ def _capture(arguments: Sequence[str]) -> int:
 
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
     return run_capture(arguments, os.environ)
+
+
+def _upload(arguments: Sequence[str]) -> int:
+    from replay_operator.bucket.worker import run_upload  # noqa: PLC0415 - only this process needs it
+
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return run_upload(arguments, os.environ)
 
 
 def _capture_room(arguments: Sequence[str]) -> int:
