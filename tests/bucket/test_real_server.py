@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.bucket.upload_process import CREDENTIALS, KEY, clip_bytes, make_reque
 from tests.testbed.children import Children
 
 THREE_PARTS, SIX_PARTS = (n * USUAL_PART_BYTES + 1 for n in (2, 5))
-_HELD_SECONDS = 60
+_HELD_SECONDS, _ENDED_SECONDS = 60, 20
 
 
 async def test_a_clip_arrives_bit_for_bit_and_is_known_again(s3_server: S3Server, tmp_path: Path) -> None:
@@ -104,7 +105,10 @@ async def test_a_way_that_cuts_every_part_is_told_and_the_clip_stays(
     assert s3_server.stored(KEY) is None
 
 
-async def test_an_upload_that_is_killed_is_taken_up_where_it_was(s3_server: S3Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+async def test_an_upload_that_is_ended_is_taken_up_where_it_was(
+    s3_server: S3Server, tmp_path: Path, number: signal.Signals, exit_code: int
+) -> None:
     async with faulty_way(s3_server.port) as way:
         way.hold_after_parts = 2
         request = make_request(tmp_path / "archive", way.endpoint, size_bytes=SIX_PARTS)
@@ -112,9 +116,14 @@ async def test_an_upload_that_is_killed_is_taken_up_where_it_was(s3_server: S3Se
         try:
             async with asyncio.timeout(_HELD_SECONDS):
                 await way.held.wait()
+            process.send_signal(number)
+            async with asyncio.timeout(_ENDED_SECONDS):
+                await process.communicate()
         finally:
-            process.kill()
-            await process.communicate()
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode == exit_code
         taken = way.parts_taken
     assert s3_server.stored(KEY) is None
     again = await run(request.model_copy(update={"endpoint": s3_server.endpoint}), tmp_path)

@@ -14,6 +14,7 @@ from replay_operator.api.replaycapture import (
     ReplayCapture,
     ResolvedRange,
 )
+from replay_operator.api.upload import Upload, UploadState
 from replay_operator.cluster.status import status_patch
 from replay_operator.domain.capture_end import (
     FINALIZER,
@@ -104,6 +105,15 @@ def test_a_hold_ends_with_its_cause(released_by: str) -> None:
     decision = decide_finished(later, at(21), notifies=False)
     assert decision.act is AfterFinish.KEEP
     assert find_condition(decision.status.conditions, "TTLExpired") is None
+
+
+@pytest.mark.parametrize("state", UploadState)
+def test_a_capture_does_not_expire_while_its_clip_has_to_go_to_the_bucket(state: UploadState) -> None:
+    done = finished(ttlSecondsAfterFinished=0)
+    status = done.status.model_copy(update={"upload": Upload(state=state)})
+    act = decide_finished(done.model_copy(update={"status": status}), at(20), notifies=False).act
+    waits = state in (UploadState.PENDING, UploadState.RETRYING)
+    assert act is (AfterFinish.KEEP if waits else AfterFinish.DELETE)
 
 
 def test_a_capture_whose_outcome_is_not_told_yet_does_not_expire() -> None:

@@ -24,6 +24,7 @@ from replay_operator.api.replaycapture import (
 )
 from replay_operator.domain.capture_state import finished_at
 from replay_operator.domain.layout import clip_path
+from replay_operator.domain.uploads import is_under_way
 
 FINALIZER = f"{GROUP}/clip"
 """On captures with `deletionPolicy: Delete` and on no others."""
@@ -108,7 +109,7 @@ def decide_finished(capture: ReplayCapture, now: datetime, *, notifies: bool) ->
     expires_at = ended + timedelta(seconds=ttl_seconds)
     if now < expires_at:
         return FinishedDecision(AfterFinish.KEEP, _not_held(status), recheck=expires_at)
-    if notifies and has_untold_news(capture):
+    if is_under_way(capture) or (notifies and has_untold_news(capture)):
         return FinishedDecision(AfterFinish.KEEP, status)  # its end wakes us
     mark = gitops_mark(capture.metadata)
     if mark is None:
