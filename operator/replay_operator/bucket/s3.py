@@ -112,6 +112,7 @@ class S3Object:
         headers = {
             "content-type": "video/mp4",
             "x-amz-checksum-algorithm": "SHA256",
+            "x-amz-checksum-type": "COMPOSITE",  # of the parts' digests, which are known as they are read
             CAPTURE_UID_HEADER: capture_uid,
         }
         if tags:
