@@ -14,6 +14,7 @@ import pytest
 from replay_operator.api.upload_job import UploadErrorReason
 from replay_operator.domain.upload_parts import USUAL_PART_BYTES
 from tests.bucket.faulty_way import faulty_way
+from tests.bucket.pod_identity import pod_identity
 from tests.bucket.server import S3Server, start_s3_server
 from tests.bucket.upload_process import CREDENTIALS, KEY, clip_bytes, make_request, run, start
 from tests.testbed.children import Children
@@ -58,6 +59,14 @@ async def test_credentials_that_are_refused_are_said_to_be_and_never_shown(
     assert ended.termination.error.reason is UploadErrorReason.CREDENTIALS_REFUSED
     assert credentials.get("AWS_SECRET_ACCESS_KEY", "never") not in ended.said
     assert s3_server.stored(KEY) is None
+
+
+async def test_a_pods_identity_is_enough(s3_server: S3Server, tmp_path: Path) -> None:
+    request = make_request(tmp_path / "archive", s3_server.endpoint, size_bytes=1)
+    async with pod_identity() as variables:
+        ended = await run(request, tmp_path, variables)
+    assert ended.exit_code == 0, ended.said
+    assert s3_server.stored(KEY) == clip_bytes(request)
 
 
 async def test_a_bucket_that_is_not_there_is_said_to_be_missing(s3_server: S3Server, tmp_path: Path) -> None:

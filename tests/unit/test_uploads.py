@@ -87,6 +87,10 @@ def test_a_ready_clip_is_uploaded_and_said_to_be_pending() -> None:
     assert uploaded(decision).status is ConditionStatus.FALSE
 
 
+def test_a_clip_that_was_ready_before_there_was_a_bucket_is_uploaded_too() -> None:
+    assert decide(ready(), seconds=10**7).act is UploadAct.START
+
+
 @pytest.mark.parametrize("state", [CaptureState.CUTTING, CaptureState.FAILED])
 def test_without_a_clip_there_is_nothing_to_upload(state: CaptureState) -> None:
     decision = decide(ready(state))
