@@ -20,6 +20,7 @@ def error(code: str, message: str = "why") -> bytes:
         (403, "InvalidAccessKeyId", UploadErrorReason.CREDENTIALS_REFUSED),
         (403, "SignatureDoesNotMatch", UploadErrorReason.CREDENTIALS_REFUSED),
         (400, "ExpiredToken", UploadErrorReason.CREDENTIALS_REFUSED),
+        (404, "XAdminUserNotFound", UploadErrorReason.CREDENTIALS_REFUSED),
         (404, "NoSuchBucket", UploadErrorReason.BUCKET_MISSING),
         (403, "QuotaExceeded", UploadErrorReason.BUCKET_FULL),
         (507, "XMinioStorageFull", UploadErrorReason.BUCKET_FULL),

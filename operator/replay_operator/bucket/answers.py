@@ -26,6 +26,7 @@ _REASONS: Mapping[str, UploadErrorReason] = MappingProxyType(
         "PreconditionFailed": UploadErrorReason.OBJECT_TAKEN,
         "ExpiredToken": UploadErrorReason.CREDENTIALS_REFUSED,
         "InvalidToken": UploadErrorReason.CREDENTIALS_REFUSED,
+        "XAdminUserNotFound": UploadErrorReason.CREDENTIALS_REFUSED,  # versitygw's, with status 404
     }
 )
 """Error codes of S3 and of servers that speak it. Others are told by the HTTP status."""
