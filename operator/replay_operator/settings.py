@@ -86,6 +86,23 @@ class UploadSettings(BaseSettings):
         ),
     ] = ""
     keep_local_copy: Annotated[bool, Field(description="The clip stays on the archive volume too.")] = True
+    max_jobs: Annotated[int, Field(ge=1, description="Upload Jobs at once.")] = 2
+    deadline_seconds: Annotated[
+        int, Field(ge=60, description="An attempt that takes longer is ended; the next one goes on there.")
+    ] = 21600
+    service_account: Annotated[str, Field(min_length=1, description="Of the Jobs: workload identity.")] = (
+        "replay-upload"
+    )
+    credentials_secret: Annotated[
+        str,
+        Field(
+            description="Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and perhaps AWS_SESSION_TOKEN; "
+            "empty: the identity of the Jobs."
+        ),
+    ] = ""
+    ca_config_map: Annotated[
+        str, Field(description="ConfigMap with `ca.crt`, in place of the public authorities; empty: these.")
+    ] = ""
 
     def target(self) -> UploadTarget | None:
         """Give the bucket, or None when the install has none."""

@@ -73,17 +73,21 @@ def _operator(arguments: Sequence[str]) -> int:
     from replay_operator.controller.leader import LeadershipLost  # noqa: PLC0415 - see above
     from replay_operator.controller.runtime import NotInstalled, run_operator  # noqa: PLC0415 - see above
     from replay_operator.logs import set_up_logging  # noqa: PLC0415 - see above
-    from replay_operator.settings import LiveKitSettings, OperatorSettings  # noqa: PLC0415 - see above
+    from replay_operator.settings import (  # noqa: PLC0415 - see above
+        LiveKitSettings,
+        OperatorSettings,
+        UploadSettings,
+    )
 
     _no_arguments("run", "The operator; its settings are REPLAY_* and LIVEKIT_* variables.", arguments)
     try:
-        settings, livekit = OperatorSettings(), LiveKitSettings()
+        settings, livekit, uploads = OperatorSettings(), LiveKitSettings(), UploadSettings()
     except ValidationError as error:
         return _misconfigured(str(error))
     set_up_logging(settings.log_level, format_=settings.log_format, levels=settings.log_levels)
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:
-        asyncio.run(run_operator(settings, livekit))
+        asyncio.run(run_operator(settings, livekit, uploads))
     except (NotInstalled, CatalogueError) as error:
         return _misconfigured(str(error))
     except LeadershipLost as error:

@@ -41,6 +41,7 @@ from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.upload_parts import build_clip_uploads
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_state import wants_coverage
 from replay_operator.domain.fleet import FleetPod, WorkerView
@@ -49,7 +50,7 @@ from replay_operator.livekit.poller import Snapshot, SnapshotPoller
 from replay_operator.livekit.port import LiveKit
 from replay_operator.livekit.workers import FleetWatch
 from replay_operator.metrics import OperatorMetrics
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 
 AskWorker = Callable[[FleetPod], Awaitable[WorkerView | None]]
 
@@ -71,6 +72,7 @@ def build_operator(
     may_act: Callable[[], bool],
     send_news: Callable[[News], Awaitable[None]] | None = None,
     catalogue: Catalogue | None = None,
+    uploads: UploadSettings | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Operator:
     """Put the parts together.
@@ -86,6 +88,7 @@ def build_operator(
         may_act: Whether this process still leads.
         send_news: Tells somebody the outcome of a capture; None: nobody is told.
         catalogue: Where sessions and clips are recorded; None: nowhere.
+        uploads: Which bucket clips go to; None: none.
         clock: Gives the time.
     """
     livekit = LeaderOnlyLiveKit(MeasuredLiveKit(livekit, metrics), may_act)
@@ -99,6 +102,7 @@ def build_operator(
     inbox = Inbox(
         ObjectStore(ReplayBuffer),
         ObjectStore(ReplayCapture),
+        JobStore(),
         JobStore(),
         fleet,
         queue,
@@ -188,13 +192,26 @@ def build_operator(
         may_act=may_act,
         clock=clock,
     )
+    clip_uploads = build_clip_uploads(
+        settings,
+        uploads,
+        inbox=inbox,
+        gateway=gateway,
+        agent=agent,
+        writer=writer,
+        wake=queue_captures,
+        metrics=metrics,
+        clock=clock,
+    )
     install = InstallReconciler(
         settings=install_settings(settings, epoch=epoch),
         gateway=gateway,
         buffers=inbox.buffers,
         captures=inbox.captures,
         jobs=inbox.jobs,
+        upload_jobs=inbox.upload_jobs,
         line=line,
+        look_at_uploads=clip_uploads.look if clip_uploads is not None else lambda: None,
         capacity=capacity,
         queue=queue,
         egresses=egresses,
@@ -238,6 +255,7 @@ def build_operator(
             namespace=settings.namespace,
             job_keep_seconds=settings.capture_job_keep_seconds,
             clip_deletion_timeout=timedelta(seconds=settings.clip_deletion_timeout_seconds),
+            uploads=clip_uploads is not None,
         ),
         gateway=gateway,
         agent=agent,
@@ -265,6 +283,7 @@ def build_operator(
         flushes=flushes,
         line=line,
         retirement=retirement,
+        uploads=clip_uploads,
         quotas=recorded.quotas,
         figures=capture_figures,
         is_listed=install.is_listed,

@@ -44,6 +44,7 @@ class RetirementSettings:
     namespace: str
     job_keep_seconds: int
     clip_deletion_timeout: timedelta
+    uploads: bool
 
 
 class CaptureRetirement:
@@ -90,7 +91,9 @@ class CaptureRetirement:
         """
         ended = [job for job in self._jobs.of_capture(capture.metadata.uid) if is_left_over(job)]
         known = await self._with_extras(capture, ended)
-        decision = decide_finished(known, self._clock(), notifies=self._notifier is not None)
+        decision = decide_finished(
+            known, self._clock(), notifies=self._notifier is not None, uploads=self._settings.uploads
+        )
         written = await self._writer.write_capture(capture, decision.status)
         for job in ended:
             await self._expire(job["metadata"]["name"])

@@ -32,6 +32,10 @@ LONGEST_PAUSE = timedelta(hours=1)
 """A bucket that is away is asked once an hour for each clip, for ever: the clip goes there in the end."""
 
 
+_MOST_OF_A_JOBS_MESSAGE = 500
+"""Of the 1024 characters of an UploadError's message."""
+
+
 class UploadAct(StrEnum):
     """What to do for a clip now."""
 
@@ -42,11 +46,16 @@ class UploadAct(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UploadJob:
-    """The newest upload Job of a capture. `result` is None while it runs, or when it ended without a word."""
+    """The newest upload Job of a capture.
+
+    `result` is None while it runs, or when it ended without a word. `message` is what Kubernetes says of a
+    Job that failed.
+    """
 
     attempt: int
     has_ended: bool = False
     result: UploadResult | None = None
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,8 @@ def _after_attempt(capture: ReplayCapture, job: UploadJob, now: datetime) -> Rep
         return told.model_copy(update={"status": told.status.model_copy(update={"clip": found})})
     error = result.error if result is not None else None
     if error is None:
-        silent = "the upload Job ended without an answer: look at its pods"
+        said = f" ({job.message[:_MOST_OF_A_JOBS_MESSAGE]})" if job.message else ""
+        silent = f"the upload Job ended without an answer{said}: look at its pod"
         error = UploadError(reason=UploadErrorReason.INTERNAL, message=silent)
     if UPLOAD_EXIT_CODES[error.reason] is ExitCode.REFUSED:
         upload = Upload(state=UploadState.FAILED, attempts=job.attempt)
