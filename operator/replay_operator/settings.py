@@ -89,7 +89,7 @@ class UploadSettings(BaseSettings):
     max_jobs: Annotated[int, Field(ge=1, description="Upload Jobs at once.")] = 2
     deadline_seconds: Annotated[
         int, Field(ge=60, description="An attempt that takes longer is ended; the next one goes on there.")
-    ] = 21600
+    ] = 3600
     service_account: Annotated[str, Field(min_length=1, description="Of the Jobs: workload identity.")] = (
         "replay-upload"
     )

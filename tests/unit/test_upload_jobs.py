@@ -27,7 +27,7 @@ UPLOAD_SETTINGS = UploadJobSettings(
     archive_claim="replay-archive",
     service_account="replay-upload",
     beside_agent=False,
-    deadline_seconds=21600,
+    deadline_seconds=3600,
 )
 UPLOAD_REQUEST = UploadRequest(
     capture_uid=CAPTURE_UID,
