@@ -11,12 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from replay_operator.api.removal_job import RemovalResult
 from replay_operator.api.upload_job import UploadErrorReason
 from replay_operator.domain.upload_parts import USUAL_PART_BYTES
 from tests.bucket.faulty_way import faulty_way
 from tests.bucket.pod_identity import pod_identity
 from tests.bucket.server import S3Server, start_s3_server
-from tests.bucket.upload_process import CREDENTIALS, KEY, clip_bytes, make_request, run, start
+from tests.bucket.upload_process import (
+    CREDENTIALS,
+    KEY,
+    clip_bytes,
+    make_request,
+    removal_of,
+    remove,
+    run,
+    start,
+)
 from tests.testbed.children import Children
 
 THREE_PARTS, SIX_PARTS = (n * USUAL_PART_BYTES + 1 for n in (2, 5))
@@ -87,6 +97,28 @@ async def test_an_object_of_somebody_else_stays_as_it_is(s3_server: S3Server, tm
     assert s3_server.stored(KEY) == b"not a clip of ours"
 
 
+async def test_a_clip_is_deleted_there_again_and_one_that_is_gone_is_as_good(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    request = make_request(tmp_path / "archive", s3_server.endpoint, size_bytes=1)
+    assert (await run(request, tmp_path)).exit_code == 0
+    for _ in range(2):
+        assert await remove(removal_of(request), tmp_path) == (0, RemovalResult(removed=1))
+        assert s3_server.stored(KEY) is None
+
+
+async def test_what_does_not_name_the_capture_is_not_deleted(s3_server: S3Server, tmp_path: Path) -> None:
+    request = make_request(tmp_path / "archive", s3_server.endpoint, size_bytes=1)
+    assert (await run(request, tmp_path)).exit_code == 0
+    another = removal_of(request, capture_uid="ffffffff-0000-4000-8000-000000000002")
+    assert await remove(another, tmp_path) == (0, RemovalResult(not_ours=(KEY,)))
+    exit_code, refused = await remove(removal_of(request), tmp_path, {})
+    assert (exit_code, refused.removed) == (75, 0)
+    assert refused.error is not None
+    assert refused.error.reason is UploadErrorReason.CREDENTIALS_REFUSED
+    assert s3_server.stored(KEY) == clip_bytes(request)
+
+
 async def test_connections_that_are_cut_now_and_then_cost_no_attempt(
     s3_server: S3Server, tmp_path: Path
 ) -> None:
@@ -135,6 +167,11 @@ async def test_an_upload_that_is_ended_is_taken_up_where_it_was(
         assert process.returncode == exit_code
         taken = way.parts_taken
     assert s3_server.stored(KEY) is None
+    if number is signal.SIGTERM:  # a capture that is deleted in the middle of its upload
+        there = request.model_copy(update={"endpoint": s3_server.endpoint})
+        assert await remove(removal_of(there), tmp_path) == (0, RemovalResult(removed=1))
+        assert (await run(there, tmp_path)).result.parts_kept == 0
+        return
     again = await run(request.model_copy(update={"endpoint": s3_server.endpoint}), tmp_path)
     assert again.exit_code == 0, again.said
     assert 2 <= taken <= again.result.parts_kept < again.result.parts == 6

@@ -9,6 +9,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from replay_operator.api.removal_job import (
+    REMOVAL_REQUEST_VARIABLE,
+    RemovableObject,
+    RemovalRequest,
+    RemovalResult,
+)
 from replay_operator.api.upload_job import UPLOAD_REQUEST_VARIABLE, UploadRequest, UploadResult
 from tests.bucket.server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY
 from tests.builders import CAPTURE_UID
@@ -55,20 +61,23 @@ def clip_bytes(request: UploadRequest) -> bytes:
 
 
 async def start(
-    request: UploadRequest, termination: Path, credentials: dict[str, str] = CREDENTIALS
+    request: UploadRequest | RemovalRequest, termination: Path, credentials: dict[str, str] = CREDENTIALS
 ) -> asyncio.subprocess.Process:
     """Starts the process. Nothing of this machine's own credentials can be found by it."""
+    removes = isinstance(request, RemovalRequest)
+    variable = REMOVAL_REQUEST_VARIABLE if removes else UPLOAD_REQUEST_VARIABLE
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(termination.parent),
         "AWS_EC2_METADATA_DISABLED": "true",
         "TERMINATION_MESSAGE_PATH": str(termination),
-        UPLOAD_REQUEST_VARIABLE: request.model_dump_json(by_alias=True),
+        variable: request.model_dump_json(by_alias=True),
         **credentials,
     }
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "replay_operator", "upload"),
+        *(["--remove"] if removes else []),
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -94,3 +103,30 @@ async def run(request: UploadRequest, directory: Path, credentials: dict[str, st
         termination=UploadResult.model_validate_json(await asyncio.to_thread(termination.read_text)),
         said=(out + log).decode(),
     )
+
+
+def removal_of(request: UploadRequest, *, capture_uid: str = CAPTURE_UID) -> RemovalRequest:
+    """Makes the request to delete what another one asked to upload."""
+    return RemovalRequest(
+        bucket=request.bucket,
+        endpoint=request.endpoint,
+        region=request.region,
+        objects=(RemovableObject(key=request.key, capture_uid=capture_uid),),
+    )
+
+
+async def remove(
+    request: RemovalRequest, directory: Path, credentials: dict[str, str] = CREDENTIALS
+) -> tuple[int, RemovalResult]:
+    """Runs a removal to its end; gives its exit code and its answer."""
+    process = await start(request, directory / "termination", credentials)
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            out, log = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    assert out, log.decode()
+    return process.returncode, RemovalResult.model_validate_json(out)

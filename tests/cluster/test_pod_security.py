@@ -14,12 +14,14 @@ import pytest
 import yaml
 
 from replay_operator.cluster.jobs import job_body
+from replay_operator.cluster.removal_jobs import capture_removal_body
 from replay_operator.cluster.upload_jobs import upload_job_body
 from replay_operator.kubectl.agent_pod import read_agent_pod
 from replay_operator.kubectl.download_pod import reader_pod
 from tests.builders import CAPTURE_UID, capture
 from tests.testbed.controlplane import ControlPlane, KubectlError
 from tests.unit.test_jobs import JOB_SETTINGS, REQUEST
+from tests.unit.test_removal_jobs import REQUEST as REMOVAL_REQUEST
 from tests.unit.test_upload_jobs import UPLOAD_REQUEST, UPLOAD_SETTINGS
 
 pytestmark = pytest.mark.cluster
@@ -35,6 +37,7 @@ PODS = (
     "capture",
     "capture-placed",
     "upload",
+    "removal",
     "download",
 )
 
@@ -61,6 +64,8 @@ def specs(control_plane: ControlPlane) -> dict[str, Json]:
     found["upload"] = upload_job_body(capture().metadata, 1, UPLOAD_REQUEST, upload)["spec"]["template"][
         "spec"
     ]
+    removal = capture_removal_body(capture().metadata, REMOVAL_REQUEST, upload, deadline_seconds=300)
+    found["removal"] = removal["spec"]["template"]["spec"]
     agent = {"metadata": {"name": "replay-agent-0"}, "spec": found["replay-agent"] | {"nodeName": "node-1"}}
     asked = {"metadata": {"name": "goal", "uid": CAPTURE_UID}}
     found["download"] = reader_pod(read_agent_pod(agent), asked)["spec"]

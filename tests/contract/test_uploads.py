@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from replay_operator.api.meta import ConditionStatus, find_condition
+from replay_operator.api.removal_job import REMOVAL_REQUEST_VARIABLE, RemovalRequest, RemovalResult
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.api.upload import LocalCopy, UploadState
 from replay_operator.api.upload_job import (
@@ -331,3 +332,104 @@ async def test_a_local_copy_of_a_clip_that_did_not_get_there_stays() -> None:
     await rig.reconcile_capture()
     await rig.reconcile_capture()
     assert rig.agent.dropped_clips == []
+
+
+# --- deleting
+
+
+GONE = RemovalResult(removed=1).model_dump_json(by_alias=True)
+
+
+def removal(rig: Rig) -> str | None:
+    return next((name for name in rig.job_names if name.endswith("-removal")), None)
+
+
+async def uploaded(rig: Rig, **spec: object) -> Rig:
+    await uploading(rig, **spec)
+    ends(rig, uploads(rig)[0], SENT)
+    await rig.reconcile_capture()
+    assert said(rig)[0] is UploadState.VERIFIED
+    return rig
+
+
+async def deleting(rig: Rig) -> Rig:
+    """A capture that is deleted, and whose other Jobs are gone."""
+    await rig.user_deletes_capture()
+    await rig.reconcile_capture()
+    for name in rig.job_names:
+        if removal(rig) != name:
+            rig.cluster.remove(JOBS, NAMESPACE, name)
+    await rig.reconcile_capture()
+    return rig
+
+
+async def test_a_clip_that_goes_with_its_capture_goes_from_the_bucket_too(rig: Rig) -> None:
+    await uploaded(rig, deletionPolicy="Delete")
+    await deleting(rig)
+    name = removal(rig)
+    assert name is not None
+    assert [clip.path for clip in rig.agent.deleted_clips] == [CLIP.path]
+    assert exists(rig), "the object waits for the bucket"
+    [container] = rig.cluster.stored(JOBS, NAMESPACE, name)["spec"]["template"]["spec"]["containers"]
+    variables = {v["name"]: v.get("value", "") for v in container["env"]}
+    [wanted] = RemovalRequest.model_validate_json(variables[REMOVAL_REQUEST_VARIABLE]).objects
+    assert (wanted.key, wanted.capture_uid) == (KEY, CAPTURE_UID)
+    assert await rig.reconcile_capture() == 2
+    await rig.woken()
+    ends(rig, name, GONE, condition="Complete")
+    assert Key(Kind.CAPTURE, CAPTURE_UID) in await rig.woken()
+    await rig.reconcile_capture()
+    assert not exists(rig)
+    assert events(rig, "ClipLeftBehind") == []
+
+
+async def test_a_clip_that_the_bucket_will_not_delete_is_told_and_holds_nobody_up(rig: Rig) -> None:
+    await uploaded(rig, deletionPolicy="Delete")
+    await deleting(rig)
+    name = removal(rig)
+    assert name is not None
+    refused = UploadError(reason=UploadErrorReason.CREDENTIALS_REFUSED, message="may not delete")
+    ends(rig, name, RemovalResult(error=refused).model_dump_json(by_alias=True))
+    await rig.reconcile_capture()
+    assert not exists(rig)
+    [message] = events(rig, "ClipLeftBehind")
+    assert URL in message
+    assert "CredentialsRefused: may not delete" in message
+
+
+async def test_a_clip_that_stays_stays_in_the_bucket_too(rig: Rig) -> None:
+    await uploaded(rig, deletionPolicy="Retain")
+    await rig.user_deletes_capture()
+    await rig.reconcile_capture()
+    assert not exists(rig)
+    assert removal(rig) is None
+
+
+async def test_what_was_begun_of_an_upload_goes_though_it_was_never_verified(rig: Rig) -> None:
+    await uploading(rig, deletionPolicy="Delete")
+    await deleting(rig)
+    name = removal(rig)
+    assert name is not None
+    ends(rig, name, RemovalResult(not_ours=(KEY,)).model_dump_json(by_alias=True), condition="Complete")
+    await rig.reconcile_capture()
+    assert not exists(rig)
+    assert events(rig, "ClipLeftBehind") == [], "it has never been there: the object is another's"
+
+
+async def test_an_install_that_has_no_bucket_any_more_says_what_it_leaves_there(rig: Rig) -> None:
+    await uploaded(rig, deletionPolicy="Delete")
+    without = Rig(rig.outside)
+    for body in rig.cluster.all_of(CAPTURES):
+        without.captures.put(body)
+    await without.look()
+    await deleting(without)
+    assert not exists(without)
+    [message] = events(without, "ClipLeftBehind")
+    assert URL in message
+
+
+async def test_an_install_without_a_bucket_makes_no_job_for_it() -> None:
+    rig = await ready(Rig(Outside()), deletionPolicy="Delete")
+    await deleting(rig)
+    assert not exists(rig)
+    assert removal(rig) is None

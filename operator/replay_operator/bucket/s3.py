@@ -187,6 +187,14 @@ class S3Object:
         """
         await self._send(_Request("DELETE", "let go of the upload of", (("uploadId", upload_id),)))
 
+    async def delete(self) -> None:
+        """Delete the object; a bucket with versions keeps the old ones until its own rules delete them.
+
+        Raises:
+            UploadFailedError: The server refuses, or is away.
+        """
+        await self._send(_Request("DELETE", "delete"))
+
     async def _send(self, asked: _Request, *, of_bucket: bool = False) -> Answer:
         answer = await self._answer(asked, of_bucket=of_bucket)
         self._check(answer, asked)

@@ -110,15 +110,30 @@ def upload_job_body(
             "ttlSecondsAfterFinished": settings.keep_seconds,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": [EVICTED_COUNTS_NOT]},
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(request, settings)},
+            "template": {"metadata": {"labels": labels}, "spec": _upload_pod(request, settings)},
         },
     }
 
 
-def _pod_spec(request: UploadRequest, settings: UploadJobSettings) -> Json:
-    mounts: list[Json] = [{"name": "archive", "mountPath": ARCHIVE_MOUNT, "readOnly": True}, TMP_MOUNT]
+def _upload_pod(request: UploadRequest, settings: UploadJobSettings) -> Json:
+    variable = {"name": UPLOAD_REQUEST_VARIABLE, "value": request.model_dump_json(by_alias=True)}
+    spec = bucket_pod(["upload"], variable, settings)
     archive = {"claimName": settings.archive_claim, "readOnly": True}
-    volumes: list[Json] = [{"name": "archive", "persistentVolumeClaim": archive}, TMP_VOLUME]
+    spec["volumes"].append({"name": "archive", "persistentVolumeClaim": archive})
+    mount = {"name": "archive", "mountPath": ARCHIVE_MOUNT, "readOnly": True}
+    spec["containers"][0]["volumeMounts"].append(mount)
+    return spec
+
+
+def bucket_pod(arguments: list[str], variable: Json, settings: UploadJobSettings) -> Json:
+    """Build the spec of a pod that talks to the bucket, and has no other volume than its own.
+
+    Args:
+        arguments: Of `replay-operator`.
+        variable: Holds its request.
+        settings: What the install decides.
+    """
+    mounts, volumes = [TMP_MOUNT], [TMP_VOLUME]
     if settings.ca_config_map:
         mounts.append({"name": "bucket-ca", "mountPath": _CA_MOUNT, "readOnly": True})
         volumes.append({"name": "bucket-ca", "configMap": {"name": settings.ca_config_map}})
@@ -132,8 +147,8 @@ def _pod_spec(request: UploadRequest, settings: UploadJobSettings) -> Json:
             {
                 "name": "upload",
                 "image": settings.image,
-                "args": ["upload"],
-                "env": _environment(request, settings),
+                "args": arguments,
+                "env": [variable, *_credentials(settings)],
                 "resources": {
                     "requests": {"cpu": "100m", "memory": "192Mi"},
                     "limits": {"memory": "512Mi"},
@@ -146,10 +161,8 @@ def _pod_spec(request: UploadRequest, settings: UploadJobSettings) -> Json:
     }
 
 
-def _environment(request: UploadRequest, settings: UploadJobSettings) -> list[Json]:
-    variables: list[Json] = [
-        {"name": UPLOAD_REQUEST_VARIABLE, "value": request.model_dump_json(by_alias=True)}
-    ]
+def _credentials(settings: UploadJobSettings) -> list[Json]:
+    variables: list[Json] = []
     if settings.credentials_secret:
         # Else, where an entry is missing, a node's role would be looked for, and could be another's.
         variables.append({"name": "AWS_EC2_METADATA_DISABLED", "value": "true"})

@@ -11,6 +11,7 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.connection import Catalogue
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.controller.agent_client import AgentClient
+from replay_operator.controller.bucket_removal import BucketRemoval
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.calm import Calm
 from replay_operator.controller.capacity import CapacityKeeper
@@ -259,6 +260,11 @@ def build_operator(
         ),
         gateway=gateway,
         agent=agent,
+        removal=BucketRemoval(
+            clip_uploads.settings if clip_uploads is not None else None,
+            gateway=gateway,
+            deadline_seconds=settings.clip_deletion_timeout_seconds,
+        ),
         captures=inbox.captures,
         jobs=inbox.jobs,
         writer=writer,

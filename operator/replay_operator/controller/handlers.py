@@ -17,6 +17,7 @@ from replay_operator.api.model import GROUP, VERSION
 from replay_operator.api.replaybuffer import BUFFER_PLURAL, ReplayBuffer
 from replay_operator.api.replaycapture import CAPTURE_PLURAL, ReplayCapture
 from replay_operator.cluster.jobs import CAPTURE_PODS, CAPTURE_UID_LABEL
+from replay_operator.cluster.removal_jobs import is_removal_job
 from replay_operator.cluster.upload_jobs import is_upload_job
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
@@ -68,8 +69,11 @@ class Inbox:
         self.queue.add(Key(Kind.CAPTURE, uid))
 
     def job(self, type_: str | None, body: dict[str, Any]) -> None:
-        """Take in an event of a capture's Job, or of one that uploads its clip."""
+        """Take in an event of a capture's Job, or of one that uploads its clip or deletes it there."""
         self._note(type_, body)
+        if is_removal_job(body):
+            self.queue.add(Key(Kind.CAPTURE, str(body["metadata"]["labels"][CAPTURE_UID_LABEL])))
+            return
         store = self.upload_jobs if is_upload_job(body) else self.jobs
         uid = store.drop(body) if type_ == "DELETED" else store.put(body)
         if uid is not None:

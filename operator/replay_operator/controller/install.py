@@ -15,6 +15,7 @@ from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.cluster.removal_jobs import is_removal_job
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS
 from replay_operator.cluster.upload_jobs import is_upload_job
 from replay_operator.controller.capacity import CapacityKeeper
@@ -178,7 +179,8 @@ class InstallReconciler:
             for uid in await store.replace_all(self._gateway.pages(type_, namespace)):
                 self._queue.add(Key(kind, uid), urgent=True)
         jobs = await self._gateway.list(JOBS, namespace, labels=CAPTURE_UID_LABEL)
-        self._jobs.replace_all(tuple(job for job in jobs if not is_upload_job(job)))
+        of_captures = (job for job in jobs if not is_upload_job(job) and not is_removal_job(job))
+        self._jobs.replace_all(tuple(of_captures))
         self._upload_jobs.replace_all(tuple(job for job in jobs if is_upload_job(job)))
         for buffer in self._buffers:
             self._queue.add(Key(Kind.BUFFER, buffer.metadata.uid))

@@ -94,6 +94,17 @@ def object_url(bucket: str, key: str) -> str:
     return f"s3://{bucket}/{key}"
 
 
+def key_in_bucket(url: str, bucket: str) -> str | None:
+    """Give the key of an object of a bucket, or None when it is in another one.
+
+    Args:
+        url: As `object_url` gives it.
+        bucket: Which one.
+    """
+    prefix = object_url(bucket, "")
+    return url.removeprefix(prefix) if url.startswith(prefix) else None
+
+
 def object_tags(target: UploadTarget, *, namespace: str, owner: str | None) -> tuple[tuple[str, str], ...]:
     """Give the tags of a clip, for lifecycle rules. What may change later is not among them.
 
