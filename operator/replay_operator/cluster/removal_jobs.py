@@ -9,7 +9,12 @@ from pydantic import ValidationError
 
 from replay_operator.api.capture_job import ExitCode
 from replay_operator.api.meta import ObjectMeta
-from replay_operator.api.removal_job import REMOVAL_REQUEST_VARIABLE, RemovalRequest, RemovalResult
+from replay_operator.api.removal_job import (
+    REMOVAL_REQUEST_VARIABLE,
+    RemovableObject,
+    RemovalRequest,
+    RemovalResult,
+)
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.job_pods import EVICTED_COUNTS_NOT, termination_messages
 from replay_operator.cluster.jobs import CAPTURE_NAME_ANNOTATION, CAPTURE_UID_LABEL, JobPhase, job_phase
@@ -24,15 +29,21 @@ _RETRIES = 3
 
 _LONGEST_NAME_OF_CAPTURE = 45
 
+RETENTION_JOB = "replay-retention-removal"
+
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalView:
-    """How far a removal is. `left` says why something is still in the bucket though it has ended."""
+    """How far a removal is. `left` says why something is still in the bucket though it has ended.
+
+    `is_settled`: whether another try would change nothing.
+    """
 
     has_ended: bool
     left: str = ""
+    is_settled: bool = False
 
 
 def removal_job_name(meta: ObjectMeta) -> str:
@@ -43,7 +54,7 @@ def removal_job_name(meta: ObjectMeta) -> str:
 def capture_removal_body(
     meta: ObjectMeta, request: RemovalRequest, settings: UploadJobSettings, *, deadline_seconds: int
 ) -> Json:
-    """Build the Job for the clip of a capture that is being deleted. It goes by itself, with a time to live.
+    """Build the Job for the clip of a capture that is being deleted.
 
     Args:
         meta: The capture.
@@ -51,22 +62,60 @@ def capture_removal_body(
         settings: What the install decides.
         deadline_seconds: How long it may take.
     """
+    body = _removal_body(
+        removal_job_name(meta),
+        {CAPTURE_UID_LABEL: meta.uid, REMOVAL_LABEL: "capture"},
+        request,
+        settings,
+        deadline_seconds=deadline_seconds,
+    )
+    body["metadata"]["annotations"] = {CAPTURE_NAME_ANNOTATION: meta.name}
+    return body
+
+
+def retention_removal_body(request: RemovalRequest, settings: UploadJobSettings) -> Json:
+    """Build the Job for clips whose capture is gone. There is one at a time.
+
+    Args:
+        request: What to delete.
+        settings: What the install decides.
+    """
+    labels = {REMOVAL_LABEL: "retention"}
+    seconds = settings.deadline_seconds
+    return _removal_body(RETENTION_JOB, labels, request, settings, deadline_seconds=seconds)
+
+
+def requested_objects(job: Json) -> tuple[RemovableObject, ...]:
+    """Give what a Job was asked to delete: the only place where that is written down.
+
+    Args:
+        job: As the API server has it.
+    """
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    request = next(v["value"] for v in container["env"] if v["name"] == REMOVAL_REQUEST_VARIABLE)
+    return RemovalRequest.model_validate_json(request).objects
+
+
+def _removal_body(
+    name: str,
+    own_labels: dict[str, str],
+    request: RemovalRequest,
+    settings: UploadJobSettings,
+    *,
+    deadline_seconds: int,
+) -> Json:
+    """It goes by itself, with a time to live."""
     variable = {"name": REMOVAL_REQUEST_VARIABLE, "value": request.model_dump_json(by_alias=True)}
     labels = {
         "app.kubernetes.io/name": UPLOAD_PODS,
         "app.kubernetes.io/part-of": "replay-operator",
-        CAPTURE_UID_LABEL: meta.uid,
-        REMOVAL_LABEL: "capture",
+        **own_labels,
     }
     refused = {"containerName": "upload", "operator": "In", "values": [ExitCode.REFUSED.value]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": removal_job_name(meta),
-            "labels": labels,
-            "annotations": {CAPTURE_NAME_ANNOTATION: meta.name},
-        },
+        "metadata": {"name": name, "labels": labels},
         "spec": {
             "backoffLimit": _RETRIES,
             "activeDeadlineSeconds": deadline_seconds,
@@ -106,11 +155,11 @@ async def view_removal_job(gateway: KubernetesGateway, namespace: str, job: Json
     result = _result(await gateway.list(PODS, namespace, labels=selector))
     if result is None:
         left = "" if phase is JobPhase.SUCCEEDED else f"the Job ended without an answer ({message})"
-    elif result.error is not None:
-        left = f"{result.error.reason}: {result.error.message}"
-    else:
-        left = "the object there does not name this capture" if result.not_ours else ""
-    return RemovalView(has_ended=True, left=left)
+        return RemovalView(has_ended=True, left=left, is_settled=phase is JobPhase.SUCCEEDED)
+    if result.error is not None:
+        return RemovalView(has_ended=True, left=f"{result.error.reason}: {result.error.message}")
+    not_ours = f"{', '.join(result.not_ours)} does not name the capture that made it"
+    return RemovalView(has_ended=True, left=not_ours if result.not_ours else "", is_settled=True)
 
 
 def _result(pods: tuple[Json, ...]) -> RemovalResult | None:

@@ -40,6 +40,7 @@ from replay_operator.controller.part_settings import (
 )
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
+from replay_operator.controller.retired_objects import RetiredObjects
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.upload_parts import build_clip_uploads
@@ -181,18 +182,6 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
-    recorded = build_catalogue_parts(
-        settings,
-        catalogue,
-        buffers=inbox.buffers,
-        captures=inbox.captures,
-        admission=capacity.admission,
-        agent=agent,
-        metrics=metrics,
-        is_listed=lambda: install.is_listed(),  # noqa: PLW0108 - it is made below
-        may_act=may_act,
-        clock=clock,
-    )
     clip_uploads = build_clip_uploads(
         settings,
         uploads,
@@ -202,6 +191,19 @@ def build_operator(
         writer=writer,
         wake=queue_captures,
         metrics=metrics,
+        clock=clock,
+    )
+    recorded = build_catalogue_parts(
+        settings,
+        catalogue,
+        buffers=inbox.buffers,
+        captures=inbox.captures,
+        admission=capacity.admission,
+        agent=agent,
+        objects=RetiredObjects(clip_uploads.settings, gateway=gateway) if clip_uploads is not None else None,
+        metrics=metrics,
+        is_listed=lambda: install.is_listed(),  # noqa: PLW0108 - it is made below
+        may_act=may_act,
         clock=clock,
     )
     install = InstallReconciler(

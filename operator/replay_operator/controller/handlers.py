@@ -71,11 +71,12 @@ class Inbox:
     def job(self, type_: str | None, body: dict[str, Any]) -> None:
         """Take in an event of a capture's Job, or of one that uploads its clip or deletes it there."""
         self._note(type_, body)
+        uid: str | None
         if is_removal_job(body):
-            self.queue.add(Key(Kind.CAPTURE, str(body["metadata"]["labels"][CAPTURE_UID_LABEL])))
-            return
-        store = self.upload_jobs if is_upload_job(body) else self.jobs
-        uid = store.drop(body) if type_ == "DELETED" else store.put(body)
+            uid = body["metadata"]["labels"].get(CAPTURE_UID_LABEL)
+        else:
+            store = self.upload_jobs if is_upload_job(body) else self.jobs
+            uid = store.drop(body) if type_ == "DELETED" else store.put(body)
         if uid is not None:
             self.queue.add(Key(Kind.CAPTURE, uid))
 
