@@ -7,6 +7,7 @@ import platform
 from prometheus_client import CollectorRegistry
 
 from replay_operator import __version__
+from replay_operator.api.upload import UploadState
 from replay_operator.metric_registry import MetricRegistry, Page
 
 CAPTURE_BUCKETS_SECONDS = (1, 2, 5, 10, 30)
@@ -273,6 +274,8 @@ class OperatorMetrics:
             "Clips of the ReplayCaptures that exist: Pending, Retrying, Verified, Failed.",
             ["state"],
         )
+        for state in UploadState:
+            self.upload_clips.labels(state=state.value).set(0)
         self.upload_oldest_seconds = declare.gauge(
             "replay_upload_oldest_seconds",
             "For how long the upload that has been due longest has been due; 0 when none is.",
