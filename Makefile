@@ -111,6 +111,10 @@ bench-catalogue: setup ## What the catalogue answers in how much time (ROWS=1000
 bench-preview: setup ## What people who look at one buffer cost the agent (VIEWERS=50)
 	$(BIN)/python -m benchmarks.preview --viewers $(or $(VIEWERS),50)
 
+.PHONY: bench-upload
+bench-upload: setup bed ## Uploads to a real S3 server, beside `aws s3 cp` (MEGABYTES=480, ROUNDS=5)
+	$(BIN)/python -m benchmarks.upload --megabytes $(or $(MEGABYTES),480) --rounds $(or $(ROUNDS),5)
+
 .PHONY: generate
 generate: setup bed ## Write crds/ and docs/ pages from the code, the chart's schema and README, manifests/ from chart and scripts
 	$(BIN)/python -m replay_operator.cli.metrics_page docs/metrics.md
