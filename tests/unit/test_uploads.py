@@ -24,6 +24,7 @@ from replay_operator.domain.uploads import (
     UploadDecision,
     UploadJob,
     decide_upload,
+    is_at_rest,
     is_under_way,
     pause_after,
     without_local_copy,
@@ -187,6 +188,19 @@ def test_the_local_copy_goes_only_after_the_url_is_written_and_only_once() -> No
     dropped = with_status(ready(), **dict(without_local_copy(verified.status)))
     assert told_of(decide(dropped, job, keep_local_copy=False)).local_copy is LocalCopy.DROPPED
     assert decide(dropped, job, keep_local_copy=False).act is UploadAct.NOTHING
+
+
+def test_a_clip_is_at_rest_when_it_is_there_or_given_up_and_its_local_copy_is_as_wanted() -> None:
+    def rests(*, keep: bool, **upload: Any) -> bool:
+        return is_at_rest(with_status(ready(), upload=Upload(**upload)), keep_local_copy=keep)
+
+    assert not is_at_rest(ready(), keep_local_copy=True)
+    for state in (UploadState.PENDING, UploadState.RETRYING):
+        assert not rests(keep=True, state=state)
+    assert rests(keep=False, state=UploadState.FAILED)
+    assert rests(keep=True, state=UploadState.VERIFIED)
+    assert not rests(keep=False, state=UploadState.VERIFIED)
+    assert rests(keep=False, state=UploadState.VERIFIED, local_copy=LocalCopy.DROPPED)
 
 
 def test_pauses_double_and_end_at_an_hour() -> None:

@@ -35,6 +35,7 @@ from replay_operator.domain.uploads import (
     UploadDecision,
     UploadJob,
     decide_upload,
+    is_at_rest,
     without_local_copy,
 )
 
@@ -100,13 +101,16 @@ class ClipUploads:
         Raises:
             Conflict: The object has changed since it was read.
         """
+        keeps = self._settings.target.keep_local_copy
+        if is_at_rest(capture, keep_local_copy=keeps):
+            return capture, None
         uid = capture.metadata.uid
         job = await self._newest_job(capture)
         decision = decide_upload(
             capture,
             job,
             self._clock(),
-            keep_local_copy=self._settings.target.keep_local_copy,
+            keep_local_copy=keeps,
             extras_are_made=self._extras_are_made(uid),
             place_is_free=self._places.is_free,
         )
@@ -121,8 +125,8 @@ class ClipUploads:
                 await self._start(capture, decision.attempt)
         finally:
             self._places.started(uid)
-        if job is not None and job.has_ended:
-            self._places.look()
+        if before.status.upload != capture.status.upload:
+            self._places.look()  # the end of an attempt has freed a place
         if decision.act is UploadAct.DROP_LOCAL_COPY and uid not in self._not_ours:
             return await self._drop_local_copy(capture)
         return capture, self._seconds_until(decision)

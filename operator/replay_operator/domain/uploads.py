@@ -80,6 +80,19 @@ def is_under_way(capture: ReplayCapture) -> bool:
     return upload is not None and upload.state in (UploadState.PENDING, UploadState.RETRYING)
 
 
+def is_at_rest(capture: ReplayCapture, *, keep_local_copy: bool) -> bool:
+    """Say whether nothing is left to do for a clip, whatever Jobs there are.
+
+    Args:
+        capture: Any capture.
+        keep_local_copy: Whether the clip stays on the archive volume too.
+    """
+    upload = capture.status.upload
+    if upload is None or is_under_way(capture):
+        return False
+    return upload.state is UploadState.FAILED or keep_local_copy or upload.local_copy is LocalCopy.DROPPED
+
+
 def decide_upload(
     capture: ReplayCapture,
     job: UploadJob | None,
@@ -103,13 +116,10 @@ def decide_upload(
         return UploadDecision(UploadAct.NOTHING, capture.status)
     known = _settled(capture, job, now)
     upload, status = _upload(known), known.status
-    if upload.state in (UploadState.VERIFIED, UploadState.FAILED):
-        drops = (
-            upload.state is UploadState.VERIFIED
-            and upload.local_copy is LocalCopy.KEPT
-            and not keep_local_copy
-        )
-        return UploadDecision(UploadAct.DROP_LOCAL_COPY if drops else UploadAct.NOTHING, status)
+    if is_at_rest(known, keep_local_copy=keep_local_copy):
+        return UploadDecision(UploadAct.NOTHING, status)
+    if upload.state is UploadState.VERIFIED:
+        return UploadDecision(UploadAct.DROP_LOCAL_COPY, status)
     if upload.next_attempt_time is not None and now < upload.next_attempt_time:
         return UploadDecision(UploadAct.NOTHING, status, recheck=upload.next_attempt_time)
     runs = job is not None and not job.has_ended
