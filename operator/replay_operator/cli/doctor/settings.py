@@ -72,20 +72,20 @@ def read_settings(
     """
     names, of_uploads = variable_names(), _upload_variables()
     troubles: list[str] = []
-    settings = None
+    settings, target = None, None
     try:
         settings = given_settings(variables)
     except ValidationError as trouble:
         troubles += [_sentence(detail, names) for detail in trouble.errors(include_input=False)]
     try:
         given: dict[str, Any] = {name: variables[v] for name, v in of_uploads.items() if v in variables}
-        _GivenUploads(**given)
+        target = _GivenUploads(**given).target()
     except ValidationError as trouble:
         troubles += [_sentence(detail, of_uploads) for detail in trouble.errors(include_input=False)]
     error = "; ".join(troubles)
     known = frozenset([*names.values(), *of_uploads.values()])
     unknown = {name: _meant(name, known) for name in variables if _is_no_setting(name, known)}
-    return SettingsFacts(source, error, unknown, changed_at), settings
+    return SettingsFacts(source, error, unknown, changed_at, target), settings
 
 
 def given_settings(variables: Mapping[str, str]) -> OperatorSettings:
