@@ -11,7 +11,6 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.connection import Catalogue
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.controller.agent_client import AgentClient
-from replay_operator.controller.bucket_removal import BucketRemoval
 from replay_operator.controller.buffers import BufferReconciler, BufferSettings
 from replay_operator.controller.calm import Calm
 from replay_operator.controller.capacity import CapacityKeeper
@@ -40,10 +39,9 @@ from replay_operator.controller.part_settings import (
 )
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
-from replay_operator.controller.retired_objects import RetiredObjects
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
-from replay_operator.controller.upload_parts import build_clip_uploads
+from replay_operator.controller.upload_parts import build_bucket_parts
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_state import wants_coverage
 from replay_operator.domain.fleet import FleetPod, WorkerView
@@ -182,7 +180,7 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
-    clip_uploads = build_clip_uploads(
+    bucket = build_bucket_parts(
         settings,
         uploads,
         inbox=inbox,
@@ -200,7 +198,7 @@ def build_operator(
         captures=inbox.captures,
         admission=capacity.admission,
         agent=agent,
-        objects=RetiredObjects(clip_uploads.settings, gateway=gateway) if clip_uploads is not None else None,
+        objects=bucket.retired,
         metrics=metrics,
         is_listed=lambda: install.is_listed(),  # noqa: PLW0108 - it is made below
         may_act=may_act,
@@ -214,7 +212,7 @@ def build_operator(
         jobs=inbox.jobs,
         upload_jobs=inbox.upload_jobs,
         line=line,
-        look_at_uploads=clip_uploads.look if clip_uploads is not None else lambda: None,
+        look_at_uploads=bucket.look,
         capacity=capacity,
         queue=queue,
         egresses=egresses,
@@ -258,15 +256,11 @@ def build_operator(
             namespace=settings.namespace,
             job_keep_seconds=settings.capture_job_keep_seconds,
             clip_deletion_timeout=timedelta(seconds=settings.clip_deletion_timeout_seconds),
-            uploads=clip_uploads is not None,
+            uploads=bucket.uploads is not None,
         ),
         gateway=gateway,
         agent=agent,
-        removal=BucketRemoval(
-            clip_uploads.settings if clip_uploads is not None else None,
-            gateway=gateway,
-            deadline_seconds=settings.clip_deletion_timeout_seconds,
-        ),
+        removal=bucket.removal,
         captures=inbox.captures,
         jobs=inbox.jobs,
         writer=writer,
@@ -291,7 +285,7 @@ def build_operator(
         flushes=flushes,
         line=line,
         retirement=retirement,
-        uploads=clip_uploads,
+        uploads=bucket.uploads,
         quotas=recorded.quotas,
         figures=capture_figures,
         is_listed=install.is_listed,

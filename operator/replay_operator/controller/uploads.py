@@ -83,11 +83,6 @@ class ClipUploads:
         self._clock = clock
         self._not_ours: set[str] = set()
 
-    @property
-    def settings(self) -> ClipUploadSettings:
-        """What the install has decided."""
-        return self._settings
-
     def look(self) -> None:
         """Look whether somebody's turn has come."""
         self._places.look()
