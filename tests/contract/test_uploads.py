@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from replay_operator.api.upload_job import (
     UploadRequest,
     UploadResult,
 )
-from replay_operator.cluster.resources import CAPTURES, JOBS, PODS
+from replay_operator.cluster.resources import CAPTURES, JOBS, PODS, ResourceType
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.domain.uploads import UPLOADED
 from replay_operator.settings import UploadSettings
@@ -272,6 +273,34 @@ async def test_who_finds_no_place_is_pending_and_woken_when_one_is_free() -> Non
     assert Key(Kind.CAPTURE, uid) in await rig.woken()
     await rig.operator.captures.reconcile(uid)
     assert len(uploads(rig)) == 2
+
+
+async def test_never_more_uploads_than_places_even_when_all_are_reconciled_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = with_bucket(max_jobs=2)
+    await ready(rig)
+    create = rig.cluster.create
+
+    async def slowly(type_: ResourceType, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return await create(type_, namespace, body)
+
+    monkeypatch.setattr(rig.cluster, "create", slowly)
+    others = [other_clip(rig, number) for number in range(1, 6)]
+    await asyncio.gather(*(rig.operator.captures.reconcile(uid) for uid in (CAPTURE_UID, *others)))
+    assert len(uploads(rig)) == 2
+
+
+async def test_a_start_that_fails_gives_its_place_back() -> None:
+    rig = with_bucket(max_jobs=1)
+    await ready(rig)
+    rig.cluster.away_for = {"create jobs"}
+    with pytest.raises(Exception, match="no answer"):
+        await rig.reconcile_capture()
+    rig.cluster.away_for = set()
+    await rig.operator.captures.reconcile(other_clip(rig, 1))
+    assert len(uploads(rig)) == 1
 
 
 async def test_a_clip_of_a_capture_that_is_being_deleted_is_not_sent(rig: Rig) -> None:
