@@ -117,6 +117,10 @@ bench-catalogue: setup ## What the catalogue answers in how much time (ROWS=1000
 bench-preview: setup ## What people who look at one buffer cost the agent (VIEWERS=50)
 	$(BIN)/python -m benchmarks.preview --viewers $(or $(VIEWERS),50)
 
+.PHONY: bench-upload
+bench-upload: setup bed ## Uploads to a real S3 server, beside `aws s3 cp` (MEGABYTES=480, ROUNDS=5)
+	$(BIN)/python -m benchmarks.upload --megabytes $(or $(MEGABYTES),480) --rounds $(or $(ROUNDS),5)
+
 .PHONY: soak
 soak: setup bed ## HOURS of churn, captures and faults (default 1): what grows? (SEED=1, BUFFERS=6)
 	$(BIN)/python -m benchmarks.soak --hours $(or $(HOURS),1) --seed $(or $(SEED),1) --buffers $(or $(BUFFERS),6)

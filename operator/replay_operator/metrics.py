@@ -7,6 +7,7 @@ import platform
 from prometheus_client import CollectorRegistry
 
 from replay_operator import __version__
+from replay_operator.api.upload import UploadState
 from replay_operator.metric_registry import MetricRegistry, Page
 
 CAPTURE_BUCKETS_SECONDS = (1, 2, 5, 10, 30)
@@ -18,6 +19,10 @@ _TAIL_BUCKETS_SECONDS = (1, 3, 5, 10, 15, 20, 30, 60)
 _CALL_BUCKETS_SECONDS = (0.005, 0.02, 0.1, 0.3, 1, 3, 10, 30)
 """LiveKit lists in 2 to 20 ms, starts in 0.6 s, gives up a stop after 3 s and a start after 22 to 27 s
 (livekit-measured §2, §3)."""
+
+_UPLOAD_BUCKETS_SECONDS = (5, 15, 60, 300, 900, 3600, 14400)
+"""A clip of ten minutes is 480 MB: 6.4 minutes at 10 Mbit/s, and a bucket that is away for a night is tried
+once an hour (ADR 22)."""
 
 _RECONCILE_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -42,6 +47,7 @@ class OperatorMetrics:
         self._declare_calls()
         self._declare_capacity()
         self._declare_catalogue()
+        self._declare_uploads()
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -245,3 +251,33 @@ class OperatorMetrics:
             "Captures that a quota of their owner refused: ArchiveBytes, CapturesPerMinute, CapturesPerHour.",
             ["quota"],
         )
+
+    def _declare_uploads(self) -> None:
+        declare = self.metrics
+        self.uploads = declare.counter("replay_upload_verified_total", "Clips that came to the bucket.")
+        self.upload_errors = declare.counter(
+            "replay_upload_errors_total",
+            "Attempts to upload a clip that failed, by reason.",
+            ["error_type"],
+        )
+        self.upload_bytes = declare.counter(
+            "replay_upload_bytes_total", "Bytes of the clips that came there."
+        )
+        self.upload_seconds = declare.histogram(
+            "replay_upload_duration_seconds",
+            "From the moment that the upload of a clip was due until the bucket had it, with all attempts "
+            "and the pauses between them.",
+            buckets=_UPLOAD_BUCKETS_SECONDS,
+        )
+        self.upload_clips = declare.gauge(
+            "replay_upload_clips",
+            "Clips of the ReplayCaptures that exist: Pending, Retrying, Verified, Failed.",
+            ["state"],
+        )
+        for state in UploadState:
+            self.upload_clips.labels(state=state.value).set(0)
+        self.upload_oldest_seconds = declare.gauge(
+            "replay_upload_oldest_seconds",
+            "For how long the upload that has been due longest has been due; 0 when none is.",
+        )
+        self.upload_jobs = declare.gauge("replay_upload_jobs", "Clips that are being uploaded.")

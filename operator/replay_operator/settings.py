@@ -12,6 +12,7 @@ from replay_operator.domain.notification import signing_key
 from replay_operator.domain.quantity import parse_quantity
 from replay_operator.domain.quotas import QuotaLimits
 from replay_operator.domain.signed_address import LONGEST_SECONDS
+from replay_operator.domain.upload_target import UploadTarget, checked_target
 from replay_operator.logs import LogFormat, LogLevel, LogLevels
 
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany"]
@@ -64,6 +65,65 @@ class CatalogueSettings(BaseSettings):
             captures_per_minute=self.max_captures_per_owner_minute,
             captures_per_hour=self.max_captures_per_owner_hour,
         )
+
+
+class UploadSettings(BaseSettings):
+    """Where clips go beside the archive volume: a bucket of any S3. Credentials are not among them."""
+
+    model_config = SettingsConfigDict(env_prefix="REPLAY_UPLOAD_", frozen=True, hide_input_in_errors=True)
+
+    bucket: Annotated[str | None, Field(description="Absent or empty: clips stay on the volume.")] = None
+    endpoint: Annotated[
+        str | None, Field(description="Base URL of the S3 API; absent: that of AWS in the region.")
+    ] = None
+    region: Annotated[str, Field(min_length=1, description="Requests are signed for it.")] = "us-east-1"
+    prefix: Annotated[str, Field(description="Comes before each key, without slashes at its ends.")] = ""
+    tags: Annotated[
+        str,
+        Field(
+            pattern="^$|^[^=,]+=[^,]+(,[^=,]+=[^,]+)*$",
+            description="name=value and commas, given to each object, for lifecycle rules.",
+        ),
+    ] = ""
+    keep_local_copy: Annotated[bool, Field(description="The clip stays on the archive volume too.")] = True
+    max_jobs: Annotated[int, Field(ge=1, description="Upload Jobs at once.")] = 2
+    deadline_seconds: Annotated[
+        int, Field(ge=60, description="An attempt that takes longer is ended; the next one goes on there.")
+    ] = 3600
+    service_account: Annotated[str, Field(min_length=1, description="Of the Jobs: workload identity.")] = (
+        "replay-upload"
+    )
+    credentials_secret: Annotated[
+        str,
+        Field(
+            description="Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and perhaps AWS_SESSION_TOKEN; "
+            "empty: the identity of the Jobs."
+        ),
+    ] = ""
+    ca_config_map: Annotated[
+        str, Field(description="ConfigMap with `ca.crt`, in place of the public authorities; empty: these.")
+    ] = ""
+
+    def target(self) -> UploadTarget | None:
+        """Give the bucket, or None when the install has none."""
+        if not self.bucket:
+            return None
+        pairs = (tag.partition("=") for tag in self.tags.split(",") if tag)
+        return UploadTarget(
+            bucket=self.bucket,
+            endpoint=(self.endpoint or f"https://s3.{self.region}.amazonaws.com").rstrip("/"),
+            region=self.region,
+            prefix=self.prefix,
+            tags=tuple((name, value) for name, _, value in pairs),
+            keep_local_copy=self.keep_local_copy,
+        )
+
+    @model_validator(mode="after")
+    def _names_a_bucket(self) -> Self:
+        target = self.target()
+        if target is not None:
+            checked_target(target)
+        return self
 
 
 class OperatorSettings(CatalogueSettings):

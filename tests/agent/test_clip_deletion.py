@@ -43,14 +43,29 @@ OTHERS = {
 }
 
 
-async def delete(rig: Rig, path: str = CLIP, uid: str = UID, *, token: str = TOKEN) -> tuple[int, Any]:
+async def delete(
+    rig: Rig, path: str = CLIP, uid: str = UID, *, token: str = TOKEN, how: str = "delete"
+) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {token}"}
     body = {"path": path, "captureUid": uid}
-    async with rig.client.post("/v1/clips/delete", headers=headers, json=body) as answer:
+    async with rig.client.post(f"/v1/clips/{how}", headers=headers, json=body) as answer:
         return answer.status, await answer.json()
 
 
 async def test_a_clip_goes_with_all_that_lies_beside_it_and_nothing_else_does(rig: Rig, folder: Path) -> None:
+    assert await delete(rig) == (200, {})
+    assert names(folder) == OTHERS
+
+
+async def test_a_clip_that_is_dropped_leaves_its_sidecar_and_its_picture(rig: Rig, folder: Path) -> None:
+    for _ in range(2):
+        assert await delete(rig, how="drop") == (200, {})
+        assert names(folder) - OTHERS == {
+            "goal-1a2b3c4d.jpg",
+            "goal-1a2b3c4d.json",
+            ".goal-1a2b3c4d.mp4.1.part",
+        }
+    assert (await delete(rig, uid=STRANGER, how="drop"))[0] == 409
     assert await delete(rig) == (200, {})
     assert names(folder) == OTHERS
 

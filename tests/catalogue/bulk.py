@@ -43,7 +43,7 @@ SELECT {uid}, 'team', 'clip-' || n, {owner}, 'room-' || (n % 5003), 'buffer', 'G
  45000000, {made}, {made} {numbers}
 """
 _FILES = """
-INSERT INTO clip_file SELECT {uid}, '{kind}', 'user/clip-' || n || '.{ending}', {size}, NULL {numbers}
+INSERT INTO clip_file SELECT {uid}, '{kind}', 'user/clip-' || n || '.{ending}', {size}, NULL, NULL {numbers}
 WHERE {status} = 'Ready'
 """
 _SESSIONS = """

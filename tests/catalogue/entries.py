@@ -63,6 +63,7 @@ def clip(
     kinds: tuple[FileKind, ...] = (FileKind.VIDEO, FileKind.THUMBNAIL),
     title: str | None = "Goal!",
     policy: DeletionPolicy = DeletionPolicy.RETAIN,
+    url: str | None = None,
 ) -> ClipEntry:
     record = ClipRecord(
         uid=uid,
@@ -85,7 +86,7 @@ def clip(
         finished_at=finished_at,
     )
     files = tuple(
-        FileRecord(clip_uid=uid, kind=kind, path=f"{uid}/{kind}", bytes=quota_bytes, sha256=None)
+        FileRecord(clip_uid=uid, kind=kind, path=f"{uid}/{kind}", bytes=quota_bytes, sha256=None, url=url)
         for kind in kinds
     )
     return ClipEntry(record, files)

@@ -14,11 +14,15 @@ import pytest
 import yaml
 
 from replay_operator.cluster.jobs import job_body
+from replay_operator.cluster.removal_jobs import capture_removal_body
+from replay_operator.cluster.upload_jobs import upload_job_body
 from replay_operator.kubectl.agent_pod import read_agent_pod
 from replay_operator.kubectl.download_pod import reader_pod
 from tests.builders import CAPTURE_UID, capture
 from tests.testbed.controlplane import ControlPlane, KubectlError
 from tests.unit.test_jobs import JOB_SETTINGS, REQUEST
+from tests.unit.test_removal_jobs import REQUEST as REMOVAL_REQUEST
+from tests.unit.test_upload_jobs import UPLOAD_REQUEST, UPLOAD_SETTINGS
 
 pytestmark = pytest.mark.cluster
 
@@ -32,6 +36,8 @@ PODS = (
     "replay-doctor",
     "capture",
     "capture-placed",
+    "upload",
+    "removal",
     "download",
 )
 
@@ -54,6 +60,12 @@ def specs(control_plane: ControlPlane) -> dict[str, Json]:
     )
     for name, settings in (("capture", JOB_SETTINGS), ("capture-placed", placed)):
         found[name] = job_body(capture().metadata, REQUEST, settings)["spec"]["template"]["spec"]
+    upload = replace(UPLOAD_SETTINGS, credentials_secret="bucket", ca_config_map="our-ca", beside_agent=True)
+    found["upload"] = upload_job_body(capture().metadata, 1, UPLOAD_REQUEST, upload)["spec"]["template"][
+        "spec"
+    ]
+    removal = capture_removal_body(capture().metadata, REMOVAL_REQUEST, upload, deadline_seconds=300)
+    found["removal"] = removal["spec"]["template"]["spec"]
     agent = {"metadata": {"name": "replay-agent-0"}, "spec": found["replay-agent"] | {"nodeName": "node-1"}}
     asked = {"metadata": {"name": "goal", "uid": CAPTURE_UID}}
     found["download"] = reader_pod(read_agent_pod(agent), asked)["spec"]
@@ -66,7 +78,7 @@ def restricted(control_plane: ControlPlane) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:12]}"
     control_plane.kubectl("create", "namespace", name)
     control_plane.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    for account in ("replay-operator", "replay-capture", "replay-doctor"):
+    for account in ("replay-operator", "replay-capture", "replay-upload", "replay-doctor"):
         control_plane.kubectl("-n", name, "create", "serviceaccount", account)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

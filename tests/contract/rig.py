@@ -21,7 +21,7 @@ from replay_operator.domain.fleet import FleetPod, WorkerView
 from replay_operator.domain.layout import RunPath, parse_filename_prefix
 from replay_operator.domain.notification import News
 from replay_operator.metrics import OperatorMetrics
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 from tests.builders import BUFFER_UID, CAPTURE_UID, NAMESPACE, buffer_body, capture_body, rfc3339
 from tests.contract.fake_cluster import FakeCluster
 from tests.contract.scripted import HandClock, ScriptedAgent, ScriptedLiveKit
@@ -59,9 +59,11 @@ class Rig:
         settings: OperatorSettings = SETTINGS,
         send_news: Callable[[News], Awaitable[None]] | None = None,
         catalogue: Catalogue | None = None,
+        uploads: UploadSettings | None = None,
     ) -> None:
         self.outside = outside
         self._settings, self._send_news, self._catalogue = settings, send_news, catalogue
+        self._uploads = uploads
         self.leads = True
         self.clock, self.cluster = outside.clock, outside.cluster
         self.livekit, self.agent = outside.livekit, outside.agent
@@ -76,6 +78,7 @@ class Rig:
             may_act=lambda: self.leads,
             send_news=send_news,
             catalogue=catalogue,
+            uploads=uploads,
             clock=self.clock,
         )
         inbox = self.operator.inbox
@@ -84,7 +87,13 @@ class Rig:
 
     def restarted(self) -> Rig:
         """A new process beside the same outside, whose watches have told it the two kinds and no Job yet."""
-        rig = Rig(self.outside, settings=self._settings, send_news=self._send_news, catalogue=self._catalogue)
+        rig = Rig(
+            self.outside,
+            settings=self._settings,
+            send_news=self._send_news,
+            catalogue=self._catalogue,
+            uploads=self._uploads,
+        )
         for body in self.cluster.all_of(BUFFERS):
             rig.buffers.put(body)
         for body in self.cluster.all_of(CAPTURES):

@@ -155,6 +155,7 @@ class ScriptedAgent(AgentClient):
         self.trimmed_since: dict[str, datetime] = {}
         self.space: VolumeSpace | None = None
         self.deleted_clips: list[ClipDeletion] = []
+        self.dropped_clips: list[ClipDeletion] = []
         self.refused_clip: str | None = None
 
     async def put_policy(self, policy: Policy) -> PolicyAck:
@@ -171,6 +172,12 @@ class ScriptedAgent(AgentClient):
     async def delete_clip(self, deletion: ClipDeletion) -> None:
         self._answer()
         self.deleted_clips.append(deletion)
+        if self.refused_clip is not None:
+            raise NotItsClip(self.refused_clip)
+
+    async def drop_clip(self, deletion: ClipDeletion) -> None:
+        self._answer()
+        self.dropped_clips.append(deletion)
         if self.refused_clip is not None:
             raise NotItsClip(self.refused_clip)
 

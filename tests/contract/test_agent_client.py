@@ -76,6 +76,11 @@ async def test_a_clip_that_was_deleted_is_told_by_silence(agent: Answering) -> N
     assert agent.asked[0][:2] == ("POST", "/v1/clips/delete")
 
 
+async def test_a_clip_is_dropped_in_a_way_that_no_older_agent_takes_for_deletion(agent: Answering) -> None:
+    await agent.client.drop_clip(ClipDeletion(path="team/a/b-12345678.mp4", capture_uid="12345678-x"))
+    assert agent.asked[0][:2] == ("POST", "/v1/clips/drop")
+
+
 async def test_a_clip_that_the_agent_will_not_delete_is_no_agent_that_is_away(agent: Answering) -> None:
     agent.status, agent.body = 409, '{"error": "it belongs to another capture"}'
     with pytest.raises(NotItsClip, match="it belongs to another capture"):

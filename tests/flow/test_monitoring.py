@@ -24,6 +24,8 @@ NOTHING_WHILE_ALL_IS_WELL = {
     "Failures by reason": "no capture has failed",
     "Writes to the buffer volume: budget": "the install has none",
     "Catalogue: captures refused by a quota, last hour": "no owner has a quota here",
+    "Time to object storage: 95 %": "the install has no bucket",
+    "Failed attempts to upload, by reason": "the same",
 }
 """Lines of the dashboard that are empty by design, and why."""
 

@@ -13,11 +13,14 @@ import yaml
 
 from replay_operator import __version__
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.cluster.upload_jobs import UPLOAD_PODS, upload_job_body
 from replay_operator.domain.signed_address import SigningKey
+from tests.builders import capture
 from tests.helm.__main__ import differing
 from tests.helm.base_manifests import base_manifests
 from tests.helm.chart import CHART, ROOT, Json, objects_of, render, render_text
 from tests.helm.variants import VARIANTS
+from tests.unit.test_upload_jobs import UPLOAD_REQUEST, UPLOAD_SETTINGS
 
 pytestmark = pytest.mark.usefixtures("helm_binary")
 
@@ -173,10 +176,31 @@ def test_the_examples_that_are_shown_with_the_chart_are_the_samples() -> None:
 def test_the_policy_for_captures_selects_the_pods_of_the_jobs_that_the_operator_makes() -> None:
     policy = by_name(render({"networkPolicy": {"enabled": True}}))["NetworkPolicy", "replay-capture"]["spec"]
     source = (ROOT / "operator/replay_operator/cluster/jobs.py").read_text()
-    assert policy["podSelector"]["matchExpressions"] == [{"key": CAPTURE_UID_LABEL, "operator": "Exists"}]
+    assert policy["podSelector"]["matchExpressions"] == [
+        {"key": CAPTURE_UID_LABEL, "operator": "Exists"},
+        {"key": "app.kubernetes.io/name", "operator": "NotIn", "values": [UPLOAD_PODS]},
+    ]
     for name, value in policy["podSelector"]["matchLabels"].items():
         assert f'"{name}": "{value}"' in source
     assert policy["ingress"] == policy["egress"] == []
+
+
+def test_uploads_may_call_out_and_only_where_somebody_says_so_if_somebody_does() -> None:
+    plain = {"objectStorage": {"bucket": "clips"}, "networkPolicy": {"enabled": True}}
+    policy = by_name(render(plain))["NetworkPolicy", "replay-upload"]["spec"]
+    labels = upload_job_body(capture().metadata, 1, UPLOAD_REQUEST, UPLOAD_SETTINGS)["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert (policy["policyTypes"], policy["ingress"]) == (["Ingress"], [])
+    known = by_name(render(VARIANTS["everything"]))["NetworkPolicy", "replay-upload"]["spec"]
+    assert known["policyTypes"] == ["Ingress", "Egress"]
+    assert known["egress"][0] == {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}
+
+
+def test_upload_jobs_have_an_account_where_there_is_a_bucket_and_only_there() -> None:
+    account = by_name(render({"objectStorage": {"bucket": "clips"}}))["ServiceAccount", "replay-upload"]
+    assert account["automountServiceAccountToken"] is False
+    names = {name for _, name in by_name(render({"networkPolicy": {"enabled": True}}))}
+    assert "replay-upload" not in names
 
 
 MONITORING = {"monitoring": {"rules": {"enabled": True}, "dashboard": {"enabled": True}}}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from replay_operator.agent.settings import AgentSettings
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 from tests.helm.__main__ import differing, from_values
 from tests.helm.chart import CHART, KUBERNETES_VERSION, HelmError, helm, render, render_text
 from tests.helm.values_comments import UncommentedValue, read_values
@@ -129,6 +129,7 @@ def test_each_setting_of_the_operator_is_in_the_chart_or_offered_there() -> None
         for name, field in OperatorSettings.model_fields.items()
         if name not in BY_THE_POD
     } - {"POD_NAMESPACE", "POD_NAME"}
+    names |= {f"REPLAY_UPLOAD_{name.upper()}" for name in UploadSettings.model_fields}
     assert {name for name in names if f"{name}: " not in text} == set()
 
 
@@ -138,10 +139,12 @@ def test_the_operator_takes_the_settings_of_each_variant(name: str, monkeypatch:
     monkeypatch.setenv("REPLAY_NOTIFY_SECRET", "from a Secret")
     data = settings_of(VARIANTS[name])
     known = {f"REPLAY_{field.upper()}" for field in OperatorSettings.model_fields}
+    known |= {f"REPLAY_UPLOAD_{field.upper()}" for field in UploadSettings.model_fields}
     assert data.keys() <= known
     for variable, value in data.items():
         monkeypatch.setenv(variable, value)
     OperatorSettings()
+    UploadSettings()
 
 
 def test_what_everything_sets_arrives_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +190,27 @@ def test_the_agent_takes_its_variables_of_each_variant(name: str, monkeypatch: p
     assert {variable for variable in variables if variable.startswith("REPLAY_")} <= known
     shows = AgentSettings().preview_port is not None
     assert shows is VARIANTS[name].get("preview", {}).get("enabled", False)
+
+
+def test_a_bucket_arrives_in_the_settings_and_without_one_nothing_of_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable, value in settings_of(VARIANTS["everything"]).items():
+        monkeypatch.setenv(variable, value)
+    uploads = UploadSettings()
+    target = uploads.target()
+    assert target is not None
+    assert (target.bucket, target.endpoint, target.prefix) == (
+        "clips",
+        "https://s3.example.com",
+        "team/clips",
+    )
+    assert set(target.tags) == {("tier", "cold"), ("team", "media")}
+    assert not target.keep_local_copy
+    assert (uploads.credentials_secret, uploads.ca_config_map) == ("replay-bucket", "bucket-ca")
+    assert (uploads.deadline_seconds, uploads.max_jobs) == (7200, 2)
+    without = {"objectStorage": {"endpoint": "https://s3.example.com", "keepLocalCopy": False}}
+    assert not [name for name in settings_of(without) if name.startswith("REPLAY_UPLOAD_")]
 
 
 def test_a_fleet_of_ones_own_is_described_to_the_operator() -> None:

@@ -65,7 +65,21 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             },
         },
         "webhooks": {"enabled": True},
-        "networkPolicy": {"enabled": True},
+        "objectStorage": {
+            "bucket": "clips",
+            "endpoint": "https://s3.example.com",
+            "prefix": "team/clips",
+            "tags": {"tier": "cold", "team": "media"},
+            "keepLocalCopy": False,
+            "credentials": {"existingSecret": "replay-bucket"},
+            "caConfigMap": "bucket-ca",
+            "deadlineSeconds": 7200,
+            "serviceAccount": {"annotations": {"example.com/role": "clips"}},
+        },
+        "networkPolicy": {
+            "enabled": True,
+            "objectStorageTo": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+        },
         "monitoring": {
             "rules": {"enabled": True, "runbookUrl": "https://docs.example/runbooks/%s/"},
             "dashboard": {"enabled": True},

@@ -168,6 +168,28 @@ ROWS: dict[str, tuple[Shown, ...]] = {
                 "{{error_type}}",
             ),
         ),
+        lines(
+            "On the way to object storage",
+            "Clips that the bucket does not have yet, those that are sent now, and those that were given up. "
+            "Nothing without a bucket.",
+            (f'sum by (state) (replay_upload_clips{{state!="Verified",{HERE}}})', "{{state}}"),
+            (f"sum(replay_upload_jobs{{{HERE}}})", "sent now"),
+        ),
+        lines(
+            "Time to object storage",
+            "From the moment that the upload was due, with all attempts; and how long the oldest one waits.",
+            (share(0.95, "replay_upload_duration_seconds", "1h"), "95 %"),
+            (f"max(replay_upload_oldest_seconds{{{HERE}}})", "the oldest one waits"),
+            unit="s",
+        ),
+        lines(
+            "Failed attempts to upload, by reason",
+            "Each reason is explained in docs/object-storage.md.",
+            (
+                f"sum by (error_type) (increase(replay_upload_errors_total{{{HERE}}}[1h])) > 0",
+                "{{error_type}}",
+            ),
+        ),
     ),
     "Will disks or workers run out?": (
         number(

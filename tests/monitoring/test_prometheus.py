@@ -35,6 +35,8 @@ BY_DESIGN = {
     "Failures by reason": "no capture has failed",
     "Writes to the buffer volume: budget": "the install has none",
     "Catalogue: captures refused by a quota, last hour": "no owner has a quota here",
+    "Time to object storage: 95 %": "the install has no bucket",
+    "Failed attempts to upload, by reason": "the same",
     'replay_buffer_capture_errors_total{error_type="QuotaExceeded"}': "the same",
     'replay_operator_buffers{state="WaitingForCapacity"}': "no buffer was ever in that state",
 }

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from types import FrameType
 
 from tests.stack.images import stack_images
-from tests.testbed.binaries import control_plane_binaries, helm_binary, livekit_server_binary
+from tests.testbed.binaries import (
+    control_plane_binaries,
+    helm_binary,
+    livekit_server_binary,
+    s3_server_binary,
+)
 from tests.testbed.build_cache import print_report
 from tests.testbed.controlplane import ControlPlane
 from tests.testbed.errors import TestbedError
@@ -29,7 +34,7 @@ def main() -> int:
     try:
         if arguments.command == "build":
             programs = dataclasses.astuple(control_plane_binaries())
-            print(*programs, livekit_server_binary(), helm_binary(), sep="\n")
+            print(*programs, livekit_server_binary(), helm_binary(), s3_server_binary(), sep="\n")
         else:
             _up(
                 {**stack_images(), **dict(arguments.image)},
@@ -45,7 +50,9 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.testbed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="build the control plane, livekit-server and helm into the cache")
+    commands.add_parser(
+        "build", help="build the control plane, livekit-server, helm and versitygw into the cache"
+    )
     up = commands.add_parser("up", help="start a cluster and stay in the foreground until Ctrl-C")
     up.add_argument("--no-node", action="store_true", help="the control plane alone: pods stay Pending")
     up.add_argument(

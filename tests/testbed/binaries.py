@@ -12,6 +12,7 @@ from tests.testbed.go_toolchain import run_go
 
 LIVEKIT_SERVER_VERSION = "v1.13.5"
 HELM_VERSION = "v3.22.0"
+S3_SERVER_VERSION = "v1.8.0"
 
 _GO_MODULE = Path(__file__).parent / "controlplane"
 _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -109,6 +110,27 @@ def helm_binary(
     return built_once(cache_directory(environment), "helm", HELM_VERSION, how, report=report) / "helm"
 
 
+def s3_server_binary(
+    *,
+    environment: Mapping[str, str] = os.environ,
+    report: Report = print_report,
+    build: BuildWithGo | None = None,
+) -> Path:
+    """Finds versitygw, an S3 server over a directory, in the cache, else builds it (minutes).
+
+    Args:
+        environment: the variables of `cache_directory`.
+        report: receives lines of progress.
+        build: how to build it; with Go if not given.
+
+    Raises:
+        GoError: it must be built and cannot be.
+    """
+    how = build or (lambda target: _build_s3_server(target, environment, report))
+    cache = cache_directory(environment)
+    return built_once(cache, "versitygw", S3_SERVER_VERSION, how, report=report) / "versitygw"
+
+
 def _installed(environment: Mapping[str, str]) -> dict[str, Path]:
     if not (assets := environment.get("KUBEBUILDER_ASSETS")):
         return {}
@@ -178,6 +200,16 @@ def _build_helm(target: Path, environment: Mapping[str, str], report: Report) ->
     run_go(
         "helm",
         ["install", "-v", "-trimpath", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"],
+        cwd=target,
+        environment={**environment, "GOBIN": str(target), "CGO_ENABLED": "0"},
+        report=report,
+    )
+
+
+def _build_s3_server(target: Path, environment: Mapping[str, str], report: Report) -> None:
+    run_go(
+        "versitygw",
+        ["install", "-v", "-trimpath", f"github.com/versity/versitygw/cmd/versitygw@{S3_SERVER_VERSION}"],
         cwd=target,
         environment={**environment, "GOBIN": str(target), "CGO_ENABLED": "0"},
         report=report,

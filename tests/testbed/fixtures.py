@@ -21,6 +21,7 @@ T = TypeVar("T")
 _control_plane = pytest.StashKey[ControlPlaneBinaries | TestbedError]()
 _livekit_server = pytest.StashKey[Path | TestbedError]()
 _helm = pytest.StashKey[Path | TestbedError]()
+_s3_server = pytest.StashKey[Path | TestbedError]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -34,6 +35,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _find(session.config, _livekit_server, binaries.livekit_server_binary)
     if "helm_binary" in wanted:
         _find(session.config, _helm, binaries.helm_binary)
+    if "s3_server_binary" in wanted:
+        _find(session.config, _s3_server, binaries.s3_server_binary)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +55,12 @@ def livekit_server_binary(pytestconfig: pytest.Config) -> Path:
 def helm_binary(pytestconfig: pytest.Config) -> Path:
     """The program helm."""
     return _value(_find(pytestconfig, _helm, binaries.helm_binary))
+
+
+@pytest.fixture(scope="session")
+def s3_server_binary(pytestconfig: pytest.Config) -> Path:
+    """The program versitygw."""
+    return _value(_find(pytestconfig, _s3_server, binaries.s3_server_binary))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from replay_operator.api.volume_facts import AgentFacts, VolumeFacts
 from replay_operator.domain.checks.checklist import CHECKS, Finding, examine
 from replay_operator.domain.checks.clocks import HERE, ClockBounds
 from replay_operator.domain.checks.facts import (
+    BucketFacts,
     Choices,
     Facts,
     LiveKitFacts,
@@ -109,6 +110,7 @@ def claim(name: str, **changes: Any) -> ClaimFacts:
 
 AGENT = AgentFacts(version="0.1.0", clock=NOW, buffer=volume("/buffer"), archive=volume("/archive"))
 
+BUCKET = BucketFacts("https://s3.example.com", "clips", status=403)
 PREVIEW = PreviewFacts(has_url=True, has_key=True, port=8481, status=404)
 
 CHOICES = Choices(
@@ -154,6 +156,7 @@ HEALTHY = Facts(
     answers={"worker-1": WorkerAnswer({"EG_1": "TrackComposite"}, 1.5), "worker-2": WorkerAnswer({}, 2.0)},
     agent=AGENT,
     preview=PREVIEW,
+    bucket=BUCKET,
     buffer_claim=claim("replay-buffers"),
     archive_claim=claim("replay-archive"),
     autoscaler=AUTOSCALER,

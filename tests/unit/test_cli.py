@@ -95,7 +95,9 @@ def test_crds_writes_and_checks_the_definitions(tmp_path: Path, capsys: pytest.C
         ("benchmark-volume", ("kubernetes", "kopf", "livekit")),
         ("plan", ("kubernetes", "kopf", "aiohttp", "livekit")),
         ("capture", ("kubernetes", "kopf", "livekit")),
-        ("agent", ("kubernetes", "kopf", "livekit")),
+        ("agent", ("kubernetes", "kopf", "livekit", "awscrt")),
+        ("run", ("awscrt",)),
+        ("upload", ("kubernetes", "kopf", "livekit", "sqlmodel")),
     ],
 )
 def test_a_process_does_not_load_what_it_does_not_run(command: str, strangers: tuple[str, ...]) -> None:

@@ -139,6 +139,19 @@ def test_a_misspelt_setting_is_found_with_the_one_that_was_meant() -> None:
     assert told.unknown == {"REPLAY_BUFFER_CLAIMS": "REPLAY_BUFFER_CLAIM", "REPLAY_ZZZ": ""}
 
 
+def test_the_settings_of_uploads_are_known_and_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLAY_UPLOAD_BUCKET", "NOT_THIS_ONE")
+    given = GIVEN | {"REPLAY_UPLOAD_BUCKET": "clips", "REPLAY_UPLOAD_MAX_JOBS": "3"}
+    told, settings = read_settings(given, "here")
+    assert (told.error, told.unknown) == ("", {})
+    assert settings is not None
+    wrong, _ = read_settings(given | {"REPLAY_UPLOAD_PREFIX": "/x", "REPLAY_UPLOAD_BUCKETS": "a"}, "here")
+    assert "REPLAY_UPLOAD_PREFIX" in wrong.error
+    assert wrong.unknown == {"REPLAY_UPLOAD_BUCKETS": "REPLAY_UPLOAD_BUCKET"}
+    many, _ = read_settings(given | {"REPLAY_UPLOAD_MAX_JOBS": "many"}, "here")
+    assert many.error.startswith("REPLAY_UPLOAD_MAX_JOBS: ")
+
+
 @pytest.mark.parametrize("name", ["REPLAY_AGENT_SERVICE_HOST", "REPLAY_AGENT_PORT_8480_TCP"])
 def test_what_a_service_adds_is_not_taken_for_a_setting(name: str) -> None:
     assert read_settings(GIVEN | {name: "10.0.0.1"}, "here")[0].unknown == {}

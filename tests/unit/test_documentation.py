@@ -13,6 +13,8 @@ from replay_operator.agent.settings import AgentSettings
 from replay_operator.api.capture_job import EXIT_CODES, CaptureErrorReason, ExitCode
 from replay_operator.api.meta import ConditionStatus
 from replay_operator.api.replaycapture import Clock, Holes, Tail, Trim, WhenShort
+from replay_operator.api.upload import UploadState
+from replay_operator.api.upload_job import UPLOAD_EXIT_CODES, UploadErrorReason
 from replay_operator.cli.metrics_page import page as metrics_page
 from replay_operator.domain.captures import Refusal
 from replay_operator.domain.claims import WARNINGS, ClaimState
@@ -23,7 +25,7 @@ from replay_operator.domain.status_contract import (
     CaptureState,
     Contract,
 )
-from replay_operator.settings import LiveKitSettings, OperatorSettings
+from replay_operator.settings import LiveKitSettings, OperatorSettings, UploadSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +75,20 @@ def test_whether_a_capture_is_tried_again_is_said_as_the_exit_code_has_it(reason
     assert rows("captures.md")[reason.value][0] == ("yes" if tried_again else "no")
 
 
+@pytest.mark.parametrize("state", UploadState)
+def test_each_state_of_an_upload_is_explained(state: UploadState) -> None:
+    assert rows("object-storage.md")[state.value][-1]
+
+
+@pytest.mark.parametrize("reason", UploadErrorReason)
+def test_each_reason_of_a_failed_upload_is_explained_and_whether_it_is_tried_again(
+    reason: UploadErrorReason,
+) -> None:
+    tried_again, meaning = rows("object-storage.md")[reason.value]
+    assert tried_again == ("yes" if UPLOAD_EXIT_CODES[reason] is ExitCode.TRY_AGAIN else "no")
+    assert meaning
+
+
 @pytest.mark.parametrize("word", [*WhenShort, *Holes, *Tail, *Trim])
 def test_each_choice_of_a_capture_is_explained(word: WhenShort | Holes | Tail | Trim) -> None:
     assert f"`{word.value}`" in (ROOT / "docs" / "captures.md").read_text()
@@ -103,7 +119,7 @@ def written_default(field: FieldInfo) -> str:
 def test_each_setting_is_explained_with_its_default_and_no_other_is() -> None:
     settings = {
         variable(model, name, field): written_default(field)
-        for model in (OperatorSettings, LiveKitSettings, AgentSettings)
+        for model in (OperatorSettings, LiveKitSettings, AgentSettings, UploadSettings)
         for name, field in model.model_fields.items()
     }
     explained = {

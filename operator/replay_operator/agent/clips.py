@@ -52,6 +52,21 @@ class ClipArchive:
             ClipRefusedError: The path leaves the volume, or the clip belongs to somebody else.
             OSError: The volume refuses.
         """
+        self._remove(wanted, with_what_lies_beside=True)
+
+    def drop(self, wanted: ClipDeletion) -> None:
+        """Delete a clip that is elsewhere too. Its picture stays, and its sidecar, which says whose it was.
+
+        Args:
+            wanted: Which clip, and whose.
+
+        Raises:
+            ClipRefusedError: The path leaves the volume, or the clip belongs to somebody else.
+            OSError: The volume refuses.
+        """
+        self._remove(wanted, with_what_lies_beside=False)
+
+    def _remove(self, wanted: ClipDeletion, *, with_what_lies_beside: bool) -> None:
         *directories, name = _parts(wanted)
         try:
             with open_below(self._root, *directories) as directory:
@@ -60,7 +75,8 @@ class ClipArchive:
                 sidecar = f"{stem}.json"
                 if clip in present or sidecar in present:
                     self._check_owner((*directories, sidecar), wanted)
-                doomed = [clip, f"{stem}.jpg", *_parts_of_attempts(present, stem), sidecar]
+                beside = [f"{stem}.jpg", *_parts_of_attempts(present, stem), sidecar]
+                doomed = [clip, *beside] if with_what_lies_beside else [clip]
                 for found in (each for each in doomed if each in present):
                     with suppress(FileNotFoundError):
                         os.unlink(found, dir_fd=directory)

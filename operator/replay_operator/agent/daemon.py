@@ -230,6 +230,18 @@ class Agent:
         """
         await self._files.run(self._archive.delete, wanted)
 
+    async def drop_clip(self, wanted: ClipDeletion) -> None:
+        """Delete a clip from the archive volume that is elsewhere too, and nothing beside it.
+
+        Args:
+            wanted: Which clip, and whose.
+
+        Raises:
+            ClipRefusedError: It is not that capture's clip.
+            OSError: The volume refuses.
+        """
+        await self._files.run(self._archive.drop, wanted)
+
     def coverage(self, since: str | None = None) -> Coverage:
         """Describe what lies on the volume, or what has changed there.
 

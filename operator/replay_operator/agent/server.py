@@ -37,6 +37,7 @@ def make_app(agent: Agent) -> web.Application:
             web.put("/v1/policy", _put_policy),
             web.put("/v1/runs/{namespace}/{uid}/{run}", _put_run),
             web.post("/v1/clips/delete", _delete_clip),
+            web.post("/v1/clips/drop", _drop_clip),
             web.get("/v1/coverage", _get_coverage),
             web.get("/v1/volume", _get_volume),
             web.get("/metrics", _get_metrics),
@@ -95,8 +96,18 @@ async def _put_run(request: web.Request) -> web.Response:
 
 
 async def _delete_clip(request: web.Request) -> web.Response:
+    return await _on_archive(request, request.app[_AGENT].delete_clip)
+
+
+async def _drop_clip(request: web.Request) -> web.Response:
+    return await _on_archive(request, request.app[_AGENT].drop_clip)
+
+
+async def _on_archive(
+    request: web.Request, change: Callable[[ClipDeletion], Awaitable[None]]
+) -> web.Response:
     try:
-        await request.app[_AGENT].delete_clip(await _body(request, ClipDeletion))
+        await change(await _body(request, ClipDeletion))
     except ClipRefusedError as refusal:
         return _error(HTTPStatus.CONFLICT, str(refusal))
     except OSError as error:

@@ -3,6 +3,7 @@
 `PUT /v1/policy`  body Policy, answer PolicyAck; 409 with a PolicyAck when a newer one is in force.
 `PUT /v1/runs/<namespace>/<buffer uid>/<run>`  body RunFile; makes the run's directory and its `run.json`.
 `POST /v1/clips/delete`  body ClipDeletion; 200 when the clip is gone, 409 when it is not this capture's.
+`POST /v1/clips/drop`  the same for the clip alone: it is in object storage, and its sidecar and picture stay.
 `GET /v1/coverage[?since=<mark>]`  answer Coverage, for all buffers at once; with the mark of an earlier
 answer only what has changed since, unless the agent does not know that mark any more.
 `GET /v1/volume`  answer AgentFacts (`api/volume_facts.py`): how its volumes are mounted and filled.

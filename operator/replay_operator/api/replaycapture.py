@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from replay_operator.api.crd_pattern import explained
 from replay_operator.api.meta import Condition, ObjectMeta
 from replay_operator.api.model import ApiModel, cel, validations
+from replay_operator.api.upload import Upload
 
 CAPTURE_KIND = "ReplayCapture"
 CAPTURE_PLURAL = "replaycaptures"
@@ -289,6 +290,13 @@ class Clip(ApiModel):
     thumbnail: Annotated[
         str | None, Field(max_length=1024, description="Path of the picture; may come after Ready.")
     ] = None
+    url: Annotated[
+        str | None,
+        Field(
+            max_length=1100,
+            description="The clip in object storage, s3://bucket/key; comes when that is verified.",
+        ),
+    ] = None
 
 
 class NotificationState(StrEnum):
@@ -320,7 +328,8 @@ class ReplayCaptureStatus(ApiModel):
             max_length=16,
             description="Ready, Reconciling, Stalled (kstatus). "
             "Ready=True: the clip is complete and verified. "
-            "TTLExpired: the time to delete this object has come, and something holds it.",
+            "TTLExpired: the time to delete this object has come, and something holds it. "
+            "Uploaded: whether object storage has the clip, where the install has a bucket.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -332,6 +341,7 @@ class ReplayCaptureStatus(ApiModel):
     ] = None
     clip: Clip | None = None
     notification: Notification | None = None
+    upload: Upload | None = None
 
 
 class ReplayCapture(ApiModel):

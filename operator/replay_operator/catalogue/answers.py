@@ -26,6 +26,9 @@ class FileAnswer(ApiModel):
     kind: FileKind
     path: Annotated[str, Field(description="Under the archive volume.")]
     bytes: Annotated[int | None, Field(description="Absent where nobody has said.")] = None
+    url: Annotated[
+        str | None, Field(description="Its name in object storage, s3://bucket/key. Absent: it is not there.")
+    ] = None
 
 
 class ClipAnswer(ApiModel):

@@ -25,6 +25,7 @@ class ListedFile:
     kind: FileKind
     path: str
     bytes: int | None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ def page_of_clips(chosen: Chosen, limit: int, after: Place | None) -> Select[*tu
             col(ClipFile.kind).label("file_kind"),
             col(ClipFile.path).label("file_path"),
             col(ClipFile.bytes).label("file_bytes"),
+            col(ClipFile.url).label("file_url"),
         )
         .select_from(page.outerjoin(ClipFile, col(ClipFile.clip_uid) == page.c.uid))
         .order_by(page.c.created_at.desc(), page.c.uid.desc(), col(ClipFile.kind).desc())
@@ -178,4 +180,4 @@ def _clip(rows: list[RowMapping]) -> ListedClip:
 def _files(rows: Iterable[RowMapping]) -> Iterable[ListedFile]:
     for row in rows:
         if row["file_kind"] is not None:
-            yield ListedFile(row["file_kind"], row["file_path"], row["file_bytes"])
+            yield ListedFile(row["file_kind"], row["file_path"], row["file_bytes"], row["file_url"])

@@ -202,7 +202,7 @@ def _files(capture: ReplayCapture) -> tuple[FileRecord, ...]:
     if clip is None or _clip_status(capture) is not ClipStatus.READY:
         return ()
     video = FileRecord(
-        clip_uid=uid, kind=FileKind.VIDEO, path=clip.path, bytes=clip.bytes, sha256=clip.sha256
+        clip_uid=uid, kind=FileKind.VIDEO, path=clip.path, bytes=clip.bytes, sha256=clip.sha256, url=clip.url
     )
     if clip.thumbnail is None:
         return (video,)

@@ -62,6 +62,7 @@ def _ready(namespace: str) -> Select[*tuple[object, ...]]:
             col(ReplayClip.quota_bytes),
             col(ReplayClip.created_at),
             col(ReplayClip.finished_at),
+            col(ClipFile.url),
         )
         .join(ClipFile, video)
         .where(col(ReplayClip.status) == ClipStatus.READY, col(ReplayClip.namespace) == namespace)

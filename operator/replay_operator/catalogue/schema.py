@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from replay_operator.catalogue.errors import SchemaRefusedError
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Of this version, oldest first: one for each file in `migrations/versions`."""
 
 

@@ -104,13 +104,17 @@ class ClipRecord(SQLModel, frozen=True):
 
 
 class FileRecord(SQLModel, frozen=True):
-    """One file of a clip on the archive volume. `bytes` is None where nobody has said how large it is."""
+    """One file of a clip on the archive volume. `bytes` is None where nobody has said how large it is.
+
+    `url` is its name in object storage, if it is there too, or there only.
+    """
 
     clip_uid: str = Field(primary_key=True, foreign_key="replay_clip.uid", ondelete="CASCADE")
     kind: FileKind = Field(primary_key=True, sa_type=words(FileKind))
     path: str
     bytes: int | None = Field(sa_type=BigInteger)
     sha256: str | None
+    url: str | None = None
 
 
 class QuotaRecord(SQLModel, frozen=True):

@@ -46,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         "run": ("run the operator", _operator),
         "agent": ("run the agent of a buffer volume", _agent),
         "capture": ("cut one clip (see `capture --help`)", _capture),
+        "upload": ("upload one clip to object storage", _upload),
         "capture-room": ("capture one moment of a room from all of its buffers", _capture_room),
         "doctor": ("check a live install against the production checklist", _doctor),
         "catalogue": ("look into the catalogue, and set the limits of owners", _catalogue),
@@ -72,17 +73,21 @@ def _operator(arguments: Sequence[str]) -> int:
     from replay_operator.controller.leader import LeadershipLost  # noqa: PLC0415 - see above
     from replay_operator.controller.runtime import NotInstalled, run_operator  # noqa: PLC0415 - see above
     from replay_operator.logs import set_up_logging  # noqa: PLC0415 - see above
-    from replay_operator.settings import LiveKitSettings, OperatorSettings  # noqa: PLC0415 - see above
+    from replay_operator.settings import (  # noqa: PLC0415 - see above
+        LiveKitSettings,
+        OperatorSettings,
+        UploadSettings,
+    )
 
     _no_arguments("run", "The operator; its settings are REPLAY_* and LIVEKIT_* variables.", arguments)
     try:
-        settings, livekit = OperatorSettings(), LiveKitSettings()
+        settings, livekit, uploads = OperatorSettings(), LiveKitSettings(), UploadSettings()
     except ValidationError as error:
         return _misconfigured(str(error))
     set_up_logging(settings.log_level, format_=settings.log_format, levels=settings.log_levels)
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:
-        asyncio.run(run_operator(settings, livekit))
+        asyncio.run(run_operator(settings, livekit, uploads))
     except (NotInstalled, CatalogueError) as error:
         return _misconfigured(str(error))
     except LeadershipLost as error:
@@ -117,6 +122,13 @@ def _capture(arguments: Sequence[str]) -> int:
 
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
     return run_capture(arguments, os.environ)
+
+
+def _upload(arguments: Sequence[str]) -> int:
+    from replay_operator.bucket.worker import run_upload  # noqa: PLC0415 - only this process needs it
+
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return run_upload(arguments, os.environ)
 
 
 def _capture_room(arguments: Sequence[str]) -> int:

@@ -11,6 +11,15 @@ from pydantic import ValidationError
 from replay_operator.api.capture_job import REQUEST_VARIABLE, CaptureRequest, CaptureResult, ExitCode
 from replay_operator.api.meta import ObjectMeta
 from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.job_pods import (
+    ARCHIVE_MOUNT,
+    CONTAINER_SECURITY,
+    EVICTED_COUNTS_NOT,
+    TMP_MOUNT,
+    TMP_VOLUME,
+    pod_basis,
+    termination_messages,
+)
 from replay_operator.cluster.resources import CAPTURES, JOBS, PODS
 from replay_operator.domain.captures import job_name
 
@@ -20,7 +29,6 @@ CAPTURE_PODS = "replay-capture"
 """What the pods of captures carry under the label that selects the fleet's."""
 
 BUFFER_MOUNT = "/buffer"
-ARCHIVE_MOUNT = "/archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +76,7 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
 
     It has no `ttlSecondsAfterFinished`: its pods hold the result until the capture's status does (see
     `expire_job`). An evicted or preempted pod counts as no failure; `activeDeadlineSeconds` bounds that.
-    The pod gets no service account token, sees the buffer read-only, and passes Pod Security `restricted`.
-    No user is named: the image's is numeric, and OpenShift assigns one.
+    The pod sees the buffer read-only.
     The clip is made by an init container: its result can be read while the next container adds the extras.
 
     Args:
@@ -113,10 +120,7 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
                             "values": [ExitCode.REFUSED.value],
                         },
                     },
-                    {
-                        "action": "Ignore",
-                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
-                    },
+                    EVICTED_COUNTS_NOT,
                 ]
             },
             "template": {
@@ -127,34 +131,15 @@ def job_body(meta: ObjectMeta, request: CaptureRequest, settings: JobSettings) -
     }
 
 
-def _affinity(settings: JobSettings) -> dict[str, Any]:
-    affinity: dict[str, Any] = {}
-    if settings.beside_agent:
-        labels = {"app.kubernetes.io/name": "replay-agent"}
-        beside = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
-        affinity["podAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}
-    if settings.node_labels:
-        wanted = [{"key": name, "operator": "In", "values": [value]} for name, value in settings.node_labels]
-        terms = {"nodeSelectorTerms": [{"matchExpressions": wanted}]}
-        affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
-    return {"affinity": affinity} if affinity else {}
-
-
 def _pod_spec(request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
     priority = {"priorityClassName": settings.priority_class} if settings.priority_class else {}
     return {
-        **_affinity(settings),
+        **pod_basis(
+            service_account=settings.service_account,
+            beside_agent=settings.beside_agent,
+            node_labels=settings.node_labels,
+        ),
         **priority,
-        "restartPolicy": "Never",
-        "serviceAccountName": settings.service_account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "fsGroup": 0,  # the segments belong to group 0, egress's own group
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
         "initContainers": [
             _container("capture", "clip", request, settings, {"name": "buffer", **_BUFFER_MOUNT}),
         ],
@@ -165,7 +150,7 @@ def _pod_spec(request: CaptureRequest, settings: JobSettings) -> dict[str, Any]:
                 "persistentVolumeClaim": {"claimName": settings.buffer_claim, "readOnly": True},
             },
             {"name": "archive", "persistentVolumeClaim": {"claimName": settings.archive_claim}},
-            {"name": "tmp", "emptyDir": {}},
+            TMP_VOLUME,
         ],
     }
 
@@ -185,15 +170,11 @@ def _container(
             "requests": {"cpu": "500m", "memory": "256Mi"},
             "limits": {"memory": "512Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [
             *mounts,
             {"name": "archive", "mountPath": ARCHIVE_MOUNT},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of this pod
+            TMP_MOUNT,
         ],
     }
 
@@ -240,15 +221,7 @@ def termination_result(pods: tuple[dict[str, Any], ...], capture_uid: str) -> Ca
         pods: The Job's pods.
         capture_uid: Whose result it must be.
     """
-    # The later container knows more, and times have whole seconds.
-    messages = [
-        (str(ended.get("finishedAt", "")), order, str(ended["message"]))
-        for pod in pods
-        for order, kind in enumerate(("initContainerStatuses", "containerStatuses"))
-        for container in pod.get("status", {}).get(kind, [])
-        if (ended := container.get("state", {}).get("terminated")) and ended.get("message")
-    ]
-    for _, _, message in sorted(messages, reverse=True):
+    for message in termination_messages(pods):
         try:
             result = CaptureResult.model_validate_json(message)
         except ValidationError:

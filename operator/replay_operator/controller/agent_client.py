@@ -55,7 +55,21 @@ class AgentClient:
             NotItsClip: Asking again would be refused again.
             AgentUnavailable: Nobody knows whether it is gone.
         """
-        answer = await self._call("POST", "/v1/clips/delete", deletion, refusal_is_answer=409)
+        await self._on_archive("/v1/clips/delete", deletion)
+
+    async def drop_clip(self, deletion: ClipDeletion) -> None:
+        """Delete a clip that is elsewhere too, and nothing beside it; one that is gone already is as good.
+
+        An agent of a version that does not know this deletes nothing: it has a way of its own.
+
+        Raises:
+            NotItsClip: Asking again would be refused again.
+            AgentUnavailable: Nobody knows whether it is gone.
+        """
+        await self._on_archive("/v1/clips/drop", deletion)
+
+    async def _on_archive(self, path: str, deletion: ClipDeletion) -> None:
+        answer = await self._call("POST", path, deletion, refusal_is_answer=409)
         refusal = _read(Refused, answer).error
         if refusal is not None:
             raise NotItsClip(refusal)

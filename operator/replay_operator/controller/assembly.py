@@ -41,6 +41,7 @@ from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.rooms import RoomLookup
 from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.upload_parts import build_bucket_parts
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_state import wants_coverage
 from replay_operator.domain.fleet import FleetPod, WorkerView
@@ -49,7 +50,7 @@ from replay_operator.livekit.poller import Snapshot, SnapshotPoller
 from replay_operator.livekit.port import LiveKit
 from replay_operator.livekit.workers import FleetWatch
 from replay_operator.metrics import OperatorMetrics
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 
 AskWorker = Callable[[FleetPod], Awaitable[WorkerView | None]]
 
@@ -71,6 +72,7 @@ def build_operator(
     may_act: Callable[[], bool],
     send_news: Callable[[News], Awaitable[None]] | None = None,
     catalogue: Catalogue | None = None,
+    uploads: UploadSettings | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Operator:
     """Put the parts together.
@@ -86,6 +88,7 @@ def build_operator(
         may_act: Whether this process still leads.
         send_news: Tells somebody the outcome of a capture; None: nobody is told.
         catalogue: Where sessions and clips are recorded; None: nowhere.
+        uploads: Which bucket clips go to; None: none.
         clock: Gives the time.
     """
     livekit = LeaderOnlyLiveKit(MeasuredLiveKit(livekit, metrics), may_act)
@@ -100,6 +103,7 @@ def build_operator(
         ObjectStore(ReplayBuffer),
         # Whoever may make captures must not be able to stop everybody's.
         ObjectStore(ReplayCapture, passes_over_unreadable=True),
+        JobStore(),
         JobStore(),
         fleet,
         queue,
@@ -177,6 +181,17 @@ def build_operator(
         metrics=metrics,
         clock=clock,
     )
+    bucket = build_bucket_parts(
+        settings,
+        uploads,
+        inbox=inbox,
+        gateway=gateway,
+        agent=agent,
+        writer=writer,
+        wake=queue_captures,
+        metrics=metrics,
+        clock=clock,
+    )
     recorded = build_catalogue_parts(
         settings,
         catalogue,
@@ -184,6 +199,7 @@ def build_operator(
         captures=inbox.captures,
         admission=capacity.admission,
         agent=agent,
+        objects=bucket.retired,
         metrics=metrics,
         is_listed=lambda: install.is_listed(),  # noqa: PLW0108 - it is made below
         may_act=may_act,
@@ -195,7 +211,9 @@ def build_operator(
         buffers=inbox.buffers,
         captures=inbox.captures,
         jobs=inbox.jobs,
+        upload_jobs=inbox.upload_jobs,
         line=line,
+        look_at_uploads=bucket.look,
         capacity=capacity,
         queue=queue,
         egresses=egresses,
@@ -239,9 +257,11 @@ def build_operator(
             namespace=settings.namespace,
             job_keep_seconds=settings.capture_job_keep_seconds,
             clip_deletion_timeout=timedelta(seconds=settings.clip_deletion_timeout_seconds),
+            uploads=bucket.uploads is not None,
         ),
         gateway=gateway,
         agent=agent,
+        removal=bucket.removal,
         captures=inbox.captures,
         jobs=inbox.jobs,
         writer=writer,
@@ -266,6 +286,7 @@ def build_operator(
         flushes=flushes,
         line=line,
         retirement=retirement,
+        uploads=bucket.uploads,
         quotas=recorded.quotas,
         figures=capture_figures,
         is_listed=install.is_listed,

@@ -14,8 +14,10 @@ from replay_operator.api.replaycapture import DeletionPolicy, ReplayCapture
 from replay_operator.cluster.events import Event, EventType
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, expire_job, is_left_over, view_job
+from replay_operator.cluster.removal_jobs import is_removal_job
 from replay_operator.cluster.resources import CAPTURES, JOBS
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable, NotItsClip
+from replay_operator.controller.bucket_removal import BucketRemoval
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.notify import Notifier
 from replay_operator.controller.store import ObjectStore
@@ -34,6 +36,8 @@ from replay_operator.domain.capture_end import (
 LOOK_AGAIN_SECONDS = 2.0
 """Between two looks while a Job ends or the agent is away. The end of a Job is told by the watch as well."""
 
+CLIP_LEFT_BEHIND = "ClipLeftBehind"
+
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +48,7 @@ class RetirementSettings:
     namespace: str
     job_keep_seconds: int
     clip_deletion_timeout: timedelta
+    uploads: bool
 
 
 class CaptureRetirement:
@@ -55,6 +60,7 @@ class CaptureRetirement:
         settings: RetirementSettings,
         gateway: KubernetesGateway,
         agent: AgentClient,
+        removal: BucketRemoval,
         captures: ObjectStore[ReplayCapture],
         jobs: JobStore,
         writer: StatusWriter,
@@ -64,6 +70,7 @@ class CaptureRetirement:
         self._settings = settings
         self._gateway = gateway
         self._agent = agent
+        self._removal = removal
         self._captures = captures
         self._jobs = jobs
         self._writer = writer
@@ -90,7 +97,9 @@ class CaptureRetirement:
         """
         ended = [job for job in self._jobs.of_capture(capture.metadata.uid) if is_left_over(job)]
         known = await self._with_extras(capture, ended)
-        decision = decide_finished(known, self._clock(), notifies=self._notifier is not None)
+        decision = decide_finished(
+            known, self._clock(), notifies=self._notifier is not None, uploads=self._settings.uploads
+        )
         written = await self._writer.write_capture(capture, decision.status)
         for job in ended:
             await self._expire(job["metadata"]["name"])
@@ -142,7 +151,11 @@ class CaptureRetirement:
         if since is not None and self._clock() >= since + self._settings.clip_deletion_timeout:
             await self._tell_left_behind(capture, "it could not be deleted in time")
             return True
-        return await self._jobs_are_gone(capture.metadata.uid) and await self._clip_is_settled(capture)
+        return (
+            await self._jobs_are_gone(capture.metadata.uid)
+            and await self._clip_is_settled(capture)
+            and await self._object_is_settled(capture)
+        )
 
     async def _clip_is_settled(self, capture: ReplayCapture) -> bool:
         meta, path = capture.metadata, clip_path_of(capture)
@@ -156,10 +169,21 @@ class CaptureRetirement:
             return False
         return True
 
+    async def _object_is_settled(self, capture: ReplayCapture) -> bool:
+        view = await self._removal.of_capture(capture)
+        clip = capture.status.clip
+        # What was never verified there is not missed: an object in its place is another's.
+        if view.left and clip is not None and clip.url is not None:
+            message = f"{clip.url} is left in object storage: {view.left}. Delete it by hand if it is there."
+            event = Event(EventType.WARNING, CLIP_LEFT_BEHIND, message)
+            await self._writer.tell(CAPTURES, capture.metadata, event)
+        return view.has_ended
+
     async def _jobs_are_gone(self, uid: str) -> bool:
         """End the Jobs of a capture: a pod that still runs would publish the clip after its deletion."""
         namespace = self._settings.namespace
-        jobs = await self._gateway.list(JOBS, namespace, labels=f"{CAPTURE_UID_LABEL}={uid}")
+        listed = await self._gateway.list(JOBS, namespace, labels=f"{CAPTURE_UID_LABEL}={uid}")
+        jobs = [job for job in listed if not is_removal_job(job)]
         for job in jobs:
             if "deletionTimestamp" not in job["metadata"]:
                 await self._gateway.delete(JOBS, namespace, job["metadata"]["name"], dependents_first=True)
@@ -169,8 +193,9 @@ class CaptureRetirement:
         path = clip_path_of(capture)
         if path is None:
             return  # it never had a range, and so no clip
-        message = f"{path} may be left on the archive volume: {why}. Delete it by hand if it is there."
-        event = Event(EventType.WARNING, "ClipLeftBehind", message)
+        also = " and in object storage" if capture.status.upload is not None else ""
+        message = f"{path} may be left on the archive volume{also}: {why}. Delete it by hand if it is there."
+        event = Event(EventType.WARNING, CLIP_LEFT_BEHIND, message)
         await self._writer.tell(CAPTURES, capture.metadata, event)
 
     async def _release(self, meta: ObjectMeta) -> None:

@@ -13,8 +13,8 @@ from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import Output, ReplayCapture, ResolvedRange
 from replay_operator.cluster.gateway import Conflict, KubernetesGateway
+from replay_operator.cluster.job_pods import ARCHIVE_MOUNT
 from replay_operator.cluster.jobs import (
-    ARCHIVE_MOUNT,
     BUFFER_MOUNT,
     JobPhase,
     JobSettings,
@@ -31,6 +31,7 @@ from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.policy import PolicyPublisher
 from replay_operator.controller.quota_book import QuotaBook
 from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.uploads import ClipUploads
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_end import clip_path_of
 from replay_operator.domain.capture_observation import CaptureObservation, JobOutcome
@@ -92,6 +93,7 @@ class CaptureReconciler:
         flushes: FlushBook,
         line: CaptureLine,
         retirement: CaptureRetirement,
+        uploads: ClipUploads | None,
         quotas: QuotaBook,
         figures: CaptureFigures,
         is_listed: Callable[[], bool],
@@ -108,6 +110,7 @@ class CaptureReconciler:
         self._flushes = flushes
         self._line = line
         self._retirement = retirement
+        self._uploads = uploads
         self._quotas = quotas
         self._figures = figures
         self._is_listed = is_listed
@@ -135,8 +138,16 @@ class CaptureReconciler:
         if is_finished(capture):
             if self._jobs.of_capture(uid):
                 self._line.look()  # its Job may have ended only now: extras come after the clip is ready
-            return await self._retirement.look_after(capture)
+            return await self._look_after(capture)
         return await self._go_on(capture)
+
+    async def _look_after(self, capture: ReplayCapture) -> float | None:
+        if self._uploads is None:
+            return await self._retirement.look_after(capture)
+        # First: a capture does not expire while its status says that its clip is on its way.
+        capture, upload_due = await self._uploads.look_after(capture)
+        delays = (upload_due, await self._retirement.look_after(capture))
+        return min((delay for delay in delays if delay is not None), default=None)
 
     async def _go_on(self, capture: ReplayCapture) -> float | None:
         seen = await self._observe(capture)
@@ -152,7 +163,7 @@ class CaptureReconciler:
         self._policy.poke()
         if is_finished(capture):
             self._line.look()
-            return await self._retirement.look_after(capture)
+            return await self._look_after(capture)
         if decision.recheck is None:
             return None
         return max(0.0, (decision.recheck - self._clock()).total_seconds())

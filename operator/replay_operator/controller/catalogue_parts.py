@@ -18,6 +18,7 @@ from replay_operator.controller.clip_retention import ClipRetention
 from replay_operator.controller.part_settings import clip_retention_limits
 from replay_operator.controller.quota_book import QuotaBook
 from replay_operator.controller.reservations import Reservations
+from replay_operator.controller.retired_objects import RetiredObjects
 from replay_operator.controller.store import ObjectStore
 from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
@@ -54,6 +55,7 @@ def build_catalogue_parts(
     captures: ObjectStore[ReplayCapture],
     admission: AdmissionBook,
     agent: AgentClient,
+    objects: RetiredObjects | None,
     metrics: OperatorMetrics,
     is_listed: Callable[[], bool],
     may_act: Callable[[], bool],
@@ -68,6 +70,7 @@ def build_catalogue_parts(
         captures: All captures.
         admission: Told the owners' own numbers of buffers.
         agent: Deletes clips.
+        objects: Deletes them in the bucket; None: there is none.
         metrics: Where figures are shown.
         is_listed: Whether all objects of both kinds are known.
         may_act: Whether this process still leads.
@@ -106,6 +109,7 @@ def build_catalogue_parts(
         owners=feed.owners,
         captures=captures,
         agent=agent,
+        objects=objects,
         metrics=metrics,
         is_listed=is_listed,
         may_act=may_act,

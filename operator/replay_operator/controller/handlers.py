@@ -17,6 +17,8 @@ from replay_operator.api.model import GROUP, VERSION
 from replay_operator.api.replaybuffer import BUFFER_PLURAL, ReplayBuffer
 from replay_operator.api.replaycapture import CAPTURE_PLURAL, ReplayCapture
 from replay_operator.cluster.jobs import CAPTURE_PODS, CAPTURE_UID_LABEL
+from replay_operator.cluster.removal_jobs import is_removal_job
+from replay_operator.cluster.upload_jobs import is_upload_job
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.keys import Key, Kind
 from replay_operator.controller.queue import KeyedQueue
@@ -41,6 +43,7 @@ class Inbox:
     buffers: ObjectStore[ReplayBuffer]
     captures: ObjectStore[ReplayCapture]
     jobs: JobStore
+    upload_jobs: JobStore
     fleet: FleetWatch
     queue: KeyedQueue[Key]
     on_new_watch: Callable[[], None]
@@ -66,9 +69,14 @@ class Inbox:
         self.queue.add(Key(Kind.CAPTURE, uid))
 
     def job(self, type_: str | None, body: dict[str, Any]) -> None:
-        """Take in an event of a capture Job."""
+        """Take in an event of a capture's Job, or of one that uploads its clip or deletes it there."""
         self._note(type_, body)
-        uid = self.jobs.drop(body) if type_ == "DELETED" else self.jobs.put(body)
+        uid: str | None
+        if is_removal_job(body):
+            uid = body["metadata"]["labels"].get(CAPTURE_UID_LABEL)
+        else:
+            store = self.upload_jobs if is_upload_job(body) else self.jobs
+            uid = store.drop(body) if type_ == "DELETED" else store.put(body)
         if uid is not None:
             self.queue.add(Key(Kind.CAPTURE, uid))
 

@@ -15,7 +15,9 @@ from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.cluster.gateway import ClusterError, KubernetesGateway
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
+from replay_operator.cluster.removal_jobs import is_removal_job
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS
+from replay_operator.cluster.upload_jobs import is_upload_job
 from replay_operator.controller.capacity import CapacityKeeper
 from replay_operator.controller.capture_line import CaptureLine
 from replay_operator.controller.egresses import EgressBook
@@ -75,7 +77,9 @@ class InstallReconciler:
         buffers: ObjectStore[ReplayBuffer],
         captures: ObjectStore[ReplayCapture],
         jobs: JobStore,
+        upload_jobs: JobStore,
         line: CaptureLine,
+        look_at_uploads: Callable[[], None],
         capacity: CapacityKeeper,
         queue: KeyedQueue[Key],
         egresses: EgressBook,
@@ -89,7 +93,9 @@ class InstallReconciler:
         self._buffers = buffers
         self._captures = captures
         self._jobs = jobs
+        self._upload_jobs = upload_jobs
         self._line = line
+        self._look_at_uploads = look_at_uploads
         self._capacity = capacity
         self._queue = queue
         self._egresses = egresses
@@ -153,6 +159,7 @@ class InstallReconciler:
             await self._relist()
         self._count()
         self._line.look()
+        self._look_at_uploads()
         if self.is_whole:
             self._sweep()
         await self._capacity.look(self._recordings_to_carry(), is_whole=self.is_whole)
@@ -171,7 +178,10 @@ class InstallReconciler:
         ):
             for uid in await store.replace_all(self._gateway.pages(type_, namespace)):
                 self._queue.add(Key(kind, uid), urgent=True)
-        self._jobs.replace_all(await self._gateway.list(JOBS, namespace, labels=CAPTURE_UID_LABEL))
+        jobs = await self._gateway.list(JOBS, namespace, labels=CAPTURE_UID_LABEL)
+        of_captures = (job for job in jobs if not is_upload_job(job) and not is_removal_job(job))
+        self._jobs.replace_all(tuple(of_captures))
+        self._upload_jobs.replace_all(tuple(job for job in jobs if is_upload_job(job)))
         for buffer in self._buffers:
             self._queue.add(Key(Kind.BUFFER, buffer.metadata.uid))
         for capture in self._captures:

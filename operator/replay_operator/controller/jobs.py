@@ -1,4 +1,4 @@
-"""The capture Jobs as the watch tells them, and what their pods have told before they ended."""
+"""Jobs as the watch tells them, and what the pods of captures have told before they ended."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from typing import Any
 
 from replay_operator.api.capture_job import CaptureResult
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL, JobPhase, job_phase, termination_result
+from replay_operator.cluster.upload_jobs import UPLOAD_ATTEMPT_LABEL
 
 Json = dict[str, Any]
 
 
+_KEPT_LABELS = (CAPTURE_UID_LABEL, UPLOAD_ATTEMPT_LABEL)
+
+
 class JobStore:
-    """The newest known version of each capture Job, by name."""
+    """The newest known version of each Job of one purpose, by name."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, Json] = {}
@@ -45,8 +49,8 @@ class JobStore:
             "spec": {},
             "status": body.get("status", {}),
         }
-        if uid is not None:
-            kept["metadata"]["labels"] = {CAPTURE_UID_LABEL: uid}
+        labels = meta.get("labels", {})
+        kept["metadata"]["labels"] = {name: labels[name] for name in _KEPT_LABELS if name in labels}
         if "ttlSecondsAfterFinished" in body.get("spec", {}):
             kept["spec"] = {"ttlSecondsAfterFinished": body["spec"]["ttlSecondsAfterFinished"]}
         self._jobs[meta["name"]] = kept

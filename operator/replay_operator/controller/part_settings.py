@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from replay_operator.cluster.jobs import JobSettings
+from replay_operator.cluster.upload_jobs import UploadJobSettings
 from replay_operator.controller.capacity import CapacitySettings
 from replay_operator.controller.claims import ClaimSettings
 from replay_operator.controller.fleet import FleetSettings
@@ -13,7 +14,7 @@ from replay_operator.domain.admission import MEGABYTE, Limits
 from replay_operator.domain.claims import ClaimPlan
 from replay_operator.domain.clip_retention import ClipRetentionLimits
 from replay_operator.domain.quantity import parse_quantity
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 
 
 def install_settings(settings: OperatorSettings, *, epoch: int) -> InstallSettings:
@@ -98,6 +99,26 @@ def job_settings(settings: OperatorSettings) -> JobSettings:
         priority_class=settings.capture_priority_class,
         node_labels=node_labels(settings.capture_node_labels),
         fleet_label=settings.fleet_selector.partition("=")[0],
+    )
+
+
+def upload_job_settings(settings: OperatorSettings, uploads: UploadSettings) -> UploadJobSettings:
+    """Pick what every upload Job needs.
+
+    Args:
+        settings: All settings but those of uploads.
+        uploads: The settings of uploads.
+    """
+    return UploadJobSettings(
+        image=settings.capture_image,
+        archive_claim=settings.archive_claim,
+        service_account=uploads.service_account,
+        beside_agent=settings.archive_access_mode == "ReadWriteOnce",
+        deadline_seconds=uploads.deadline_seconds,
+        credentials_secret=uploads.credentials_secret,
+        ca_config_map=uploads.ca_config_map,
+        keep_seconds=settings.capture_job_keep_seconds,
+        node_labels=node_labels(settings.capture_node_labels),
     )
 
 

@@ -31,7 +31,7 @@ from replay_operator.controller.webhook_server import serve_webhooks
 from replay_operator.livekit.adapter import LiveKitAdapter
 from replay_operator.livekit.webhooks import WebhookVerifier
 from replay_operator.livekit.workers import WorkerProbe
-from replay_operator.settings import LiveKitSettings, OperatorSettings
+from replay_operator.settings import LiveKitSettings, OperatorSettings, UploadSettings
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class _Connections:
     catalogue: Catalogue | None
 
 
-async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> None:
+async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings, uploads: UploadSettings) -> None:
     """Run until SIGTERM or SIGINT: wait to lead, then lead.
 
     Raises:
@@ -78,7 +78,9 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings) -> 
         await stack.enter_async_context(preview_api(settings, connections.gateway, utc_now))
         stop = signals.received
         await _until_first(
-            stop.wait(), process.beat(), _lead(settings, livekit, connections, process, signals)
+            stop.wait(),
+            process.beat(),
+            _lead(settings, livekit, connections, process, signals, uploads=uploads),
         )
         if not stop.is_set():
             raise RuntimeError("the operator ended by itself: see the log above; the pod starts again")
@@ -144,6 +146,8 @@ async def _lead(
     connections: _Connections,
     process: ProcessHealth,
     signals: StopSignals,
+    *,
+    uploads: UploadSettings,
 ) -> None:
     elector, lease_loop = connections.elector, connections.lease_loop
     try:
@@ -153,7 +157,7 @@ async def _lead(
         log.info("this operator leads now, epoch %d", epoch)
         await _until_first(
             lease_loop.run(elector.hold()),
-            _operate(settings, livekit, connections, process, signals, epoch=epoch),
+            _operate(settings, livekit, connections, process, signals, uploads=uploads, epoch=epoch),
         )
     finally:
         await lease_loop.run(elector.release())
@@ -166,6 +170,7 @@ async def _operate(
     process: ProcessHealth,
     signals: StopSignals,
     *,
+    uploads: UploadSettings,
     epoch: int,
 ) -> None:
     for type_ in (BUFFERS, CAPTURES):
@@ -185,6 +190,7 @@ async def _operate(
         may_act=lambda: connections.elector.is_leading,
         send_news=connections.sender.send if connections.sender else None,
         catalogue=connections.catalogue,
+        uploads=uploads,
     )
     process.works_with(operator)
     async with _webhooks(settings, livekit, operator):

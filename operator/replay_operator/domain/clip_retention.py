@@ -27,7 +27,7 @@ class ClipRetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class KeptClip:
-    """A clip on the archive volume, as the catalogue has it."""
+    """A clip on the archive volume, as the catalogue has it. `url` names it in object storage."""
 
     uid: str
     owner: str | None
@@ -35,6 +35,7 @@ class KeptClip:
     quota_bytes: int
     created_at: datetime
     finished_at: datetime
+    url: str | None = None
 
 
 def beyond_quota(clips: Iterable[KeptClip], *, used_bytes: int, most_bytes: int) -> list[KeptClip]:

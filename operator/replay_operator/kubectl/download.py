@@ -16,6 +16,7 @@ import aiofiles
 import click
 
 from replay_operator.api.replaycapture import Clip, ReplayCapture
+from replay_operator.api.upload import LocalCopy
 from replay_operator.cluster.gateway import ClusterError, ClusterUnreachable, Json
 from replay_operator.cluster.resources import PODS
 from replay_operator.domain.capture_state import is_finished
@@ -123,6 +124,10 @@ async def _clip(session: Session, name: str) -> tuple[Json, Clip]:
             failed = is_finished(capture)
             said = outcome(capture) if failed else "its clip is not ready yet: `kubectl replay get` says when"
             raise PluginError(f"capture {name}: {said}", exit_code=EXIT_NO_CLIP if failed else 1)
+        upload = capture.status.upload
+        if upload is not None and upload.local_copy is LocalCopy.DROPPED:
+            where = f"only in object storage. Fetch it there, for instance with `aws s3 cp {clip.url} .`"
+            raise PluginError(f"the clip of capture {name} is {where}")
         if clip.sha256 is not None or time.monotonic() > deadline:
             return item, clip
         await asyncio.sleep(_LOOK_SECONDS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -35,12 +34,11 @@ from replay_operator.media.extras import add_extras
 from replay_operator.media.failure import CaptureFailedError
 from replay_operator.media.publish import published_before
 from replay_operator.media.stopwatch import Stopwatch, process_age_milliseconds
+from replay_operator.termination import write_termination_message
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 _CLIP, _EXTRAS = "clip", "extras"
 
-TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
-_KUBERNETES_TERMINATION_LOG = "/dev/termination-log"
 _log = logging.getLogger(__name__)
 
 
@@ -92,7 +90,7 @@ def _make(
     if flags.only == _CLIP:
         return _answer(result, request, environment, result_path)
     # Said now: whatever becomes of the extras, the clip is there.
-    _write_termination_message(result, environment)
+    write_termination_message(short_answer(result), environment)
     with watch.measure("extras"):
         result = add_extras(place, result, thumbnail=request.thumbnail)
     return _answer(_timed(result, watch), request, environment, result_path)
@@ -130,7 +128,7 @@ def _answer(
     environment: Mapping[str, str],
     result_path: str | None,
 ) -> int:
-    _write_termination_message(result, environment)
+    write_termination_message(short_answer(result), environment)
     if result_path is not None and not _would_hide_clip(result, request, Path(result_path)):
         _write_result(Path(result_path), result)
     sys.stdout.write(result.model_dump_json(by_alias=True, exclude_none=True) + "\n")
@@ -185,20 +183,6 @@ def _shorter(result: CaptureResult) -> CaptureResult | None:
     else:
         shorter = {"holes": clip.holes[:-1], "holes_omitted": clip.holes_omitted + 1}
     return result.model_copy(update={"clip": clip.model_copy(update=shorter)})
-
-
-def _write_termination_message(result: CaptureResult, environment: Mapping[str, str]) -> None:
-    path = environment.get(TERMINATION_VARIABLE)
-    if path is None:
-        # Outside a pod there is none, and it is not ours to make one in /dev.
-        if not os.access(_KUBERNETES_TERMINATION_LOG, os.W_OK):
-            return
-        path = _KUBERNETES_TERMINATION_LOG
-    try:
-        # In place: the kubelet has mounted this very file.
-        Path(path).write_text(short_answer(result))
-    except OSError as error:
-        _log.warning("cannot write the termination message to %s: %s", path, error.strerror)
 
 
 def _failed(capture_uid: str, reason: CaptureErrorReason, message: str) -> CaptureResult:

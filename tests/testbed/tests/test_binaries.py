@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 
 from tests.testbed import binaries
-from tests.testbed.binaries import BinariesError, control_plane_binaries, helm_binary, livekit_server_binary
+from tests.testbed.binaries import (
+    BinariesError,
+    control_plane_binaries,
+    helm_binary,
+    livekit_server_binary,
+    s3_server_binary,
+)
 from tests.testbed.go_toolchain import GoError, _progress
 
 
@@ -72,6 +78,15 @@ def test_helm_is_built_once_for_its_version(tmp_path: Path) -> None:
     first = helm_binary(environment=environment, build=built.append)
     second = helm_binary(environment=environment, build=built.append)
     assert first == second == tmp_path / f"helm-{binaries.HELM_VERSION}" / "helm"
+    assert len(built) == 1
+
+
+def test_the_s3_server_is_built_once_for_its_version(tmp_path: Path) -> None:
+    built: list[Path] = []
+    environment = {"REPLAY_TEST_CACHE": str(tmp_path)}
+    first = s3_server_binary(environment=environment, build=built.append)
+    second = s3_server_binary(environment=environment, build=built.append)
+    assert first == second == tmp_path / f"versitygw-{binaries.S3_SERVER_VERSION}" / "versitygw"
     assert len(built) == 1
 
 

@@ -13,7 +13,7 @@ from replay_operator.api.replaycapture import Clip
 from replay_operator.cluster.gateway import ClusterError, Json, KubernetesGateway
 from replay_operator.cluster.resources import ResourceType
 from replay_operator.kubectl.agent_pod import AgentPod, read_agent_pod
-from replay_operator.kubectl.download import clip_file, fetch, running, target_file
+from replay_operator.kubectl.download import clip_file, download, fetch, running, target_file
 from replay_operator.kubectl.download_pod import LIFE_SECONDS, reader_pod
 from replay_operator.kubectl.errors import PluginError
 from replay_operator.kubectl.live import ASK
@@ -124,14 +124,34 @@ def session_with(server: object) -> Session:
     return Session(cast("KubernetesGateway", server), cast("ApiClient", None), "replay")
 
 
+class Answering:
+    """An API server that has one object."""
+
+    def __init__(self, body: Json) -> None:
+        self._body = body
+
+    async def get(self, _type: ResourceType, _namespace: str, _name: str) -> Json:
+        return self._body
+
+
+async def test_a_clip_that_is_only_in_object_storage_is_said_to_be_there(tmp_path: Path) -> None:
+    body = capture_json("goal")
+    body["status"] |= {
+        "clip": {**CLIP, "url": "s3://clips/goal.mp4"},
+        "upload": {"state": "Verified", "attempts": 1, "localCopy": "Dropped"},
+    }
+    with pytest.raises(PluginError, match=r"only in object storage.*s3://clips/goal.mp4"):
+        await download(session_with(Answering(body)), "goal", tmp_path, force=False)
+
+
 async def test_a_download_that_is_interrupted_while_its_pod_is_made_leaves_none(agent: AgentPod) -> None:
     server = SlowToAnswer()
 
-    async def download() -> None:
+    async def downloading_in_a_pod() -> None:
         async with running(session_with(server), reader_pod(agent, capture_json())):
             pytest.fail("it runs, and nobody has said so")
 
-    downloading = asyncio.ensure_future(download())
+    downloading = asyncio.ensure_future(downloading_in_a_pod())
     await server.asked.wait()
     downloading.cancel()
     asyncio.get_running_loop().call_later(0.05, server.may_make.set)

@@ -28,6 +28,7 @@ from replay_operator.cli.doctor.sight import PROBE_SECONDS, see
 from replay_operator.cluster.gateway import KubernetesGateway
 from replay_operator.domain.checks.clocks import HERE, LAPTOP, WORKER, ClockBounds
 from replay_operator.domain.checks.facts import (
+    BucketFacts,
     Facts,
     LiveKitFacts,
     PreviewFacts,
@@ -44,6 +45,7 @@ from replay_operator.domain.checks.objects import (
     working_container,
 )
 from replay_operator.domain.checks.verdict import Unseen
+from replay_operator.domain.upload_target import UploadTarget
 from replay_operator.settings import LiveKitSettings, OperatorSettings
 
 CONFIG_MAP = "replay-operator-settings"
@@ -68,6 +70,7 @@ class _Heard:
     answers: Seen[Mapping[str, WorkerAnswer | None]]
     agent: Seen[AgentFacts]
     preview: Seen[PreviewFacts | None]
+    bucket: Seen[BucketFacts | None]
     agent_error: str = ""
     clocks: tuple[tuple[str, Clock], ...] = ()
 
@@ -94,7 +97,14 @@ async def gather_facts(gateway: KubernetesGateway, namespace: str, environment: 
     uses = tuple(use for body in bodies for use in secret_uses(body))
     objects, heard, keys, server_clock = await asyncio.gather(
         _objects(cluster, names),
-        _heard(environment, running, names, _pods(workers), _with_preview_ports(agents)),
+        _heard(
+            environment,
+            running,
+            names,
+            _pods(workers),
+            _with_preview_ports(agents),
+            target=None if isinstance(told, Unseen) else told.target,
+        ),
         by_name((use.secret for use in uses), cluster.secret_keys),
         _watch("the API server", cluster.date),
     )
@@ -114,6 +124,7 @@ async def gather_facts(gateway: KubernetesGateway, namespace: str, environment: 
         agent=heard.agent,
         agent_error=heard.agent_error,
         preview=heard.preview,
+        bucket=heard.bucket,
         secret_uses=_uses((operators, agents, workers), uses),
         secret_keys=keys,
         clocks=tuple(clock for _, clock in clocks if not isinstance(clock, Unseen)),
@@ -170,13 +181,15 @@ async def _heard(
     names: OperatorSettings,
     workers: Seen[tuple[PodFacts, ...]],
     agents: _Shown,
+    *,
+    target: UploadTarget | None,
 ) -> _Heard:
     if running is None:
         outside = Unseen(
             "out of reach from outside the cluster",
             f"kubectl -n {names.namespace} exec deploy/replay-operator -- replay-operator doctor",
         )
-        return _nothing_heard(outside, names)
+        return _nothing_heard(outside, names, target)
     try:
         livekit = LiveKitSettings.model_validate(_livekit_values(environment))
     except ValidationError as error:
@@ -186,13 +199,14 @@ async def _heard(
         lost = Unseen(
             f"{lacks} missing or not valid", "run this in the operator's pod, or as manifests/doctor"
         )
-        return _nothing_heard(lost, names)
+        return _nothing_heard(lost, names, target)
     async with aiohttp.ClientSession() as session:
-        return await _ask(NetworkProbes(session, livekit, names), workers, agents)
+        return await _ask(NetworkProbes(session, livekit, names), workers, agents, target)
 
 
-def _nothing_heard(why: Unseen, names: OperatorSettings) -> _Heard:
-    return _Heard(why, why, why, None if names.preview_api_port is None else why)
+def _nothing_heard(why: Unseen, names: OperatorSettings, target: UploadTarget | None) -> _Heard:
+    preview = None if names.preview_api_port is None else why
+    return _Heard(why, why, why, preview, None if target is None else why)
 
 
 def _livekit_values(environment: Mapping[str, str]) -> dict[str, str]:
@@ -204,13 +218,21 @@ def _livekit_values(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]], agents: _Shown) -> _Heard:
+async def _ask(
+    network: NetworkProbes,
+    workers: Seen[tuple[PodFacts, ...]],
+    agents: _Shown,
+    target: UploadTarget | None,
+) -> _Heard:
     pods = () if isinstance(workers, Unseen) else workers
     asked = [pod for pod in pods if pod.ready and pod.ip and not pod.terminating][:ASKED_WORKERS]
-    livekit, agent, preview, answers, livekit_clock, worker_clocks = await asyncio.gather(
+    livekit, agent, (preview, bucket), answers, livekit_clock, worker_clocks = await asyncio.gather(
         see("LiveKit", network.ask_livekit()),
         see("the agent", network.ask_agent()),
-        see("the preview", network.ask_preview(() if isinstance(agents, Unseen) else agents)),
+        asyncio.gather(
+            see("the preview", network.ask_preview(() if isinstance(agents, Unseen) else agents)),
+            see("object storage", network.ask_bucket(target)),
+        ),
         see("the workers", network.ask_workers(pods)),
         _watch("LiveKit", network.livekit_date),
         asyncio.gather(*(_watch(f"{WORKER} {pod.name}", _date_of(network, pod)) for pod in asked)),
@@ -220,6 +242,7 @@ async def _ask(network: NetworkProbes, workers: Seen[tuple[PodFacts, ...]], agen
         answers=workers if isinstance(workers, Unseen) else answers,
         agent=agent if isinstance(agent, Unseen) else agent[0],
         preview=agents if isinstance(agents, Unseen) and preview is not None else preview,
+        bucket=bucket,
         agent_error=agent.why if isinstance(agent, Unseen) else "",
         clocks=(
             ("LiveKit", livekit_clock),

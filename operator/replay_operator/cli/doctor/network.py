@@ -17,9 +17,10 @@ from replay_operator.api.volume_facts import AgentFacts
 from replay_operator.cli.doctor.sight import PROBE_SECONDS
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.domain.checks.clocks import ClockBounds, ClockSample, clock_bounds
-from replay_operator.domain.checks.facts import LiveKitFacts, PreviewFacts, WorkerAnswer
+from replay_operator.domain.checks.facts import BucketFacts, LiveKitFacts, PreviewFacts, WorkerAnswer
 from replay_operator.domain.checks.objects import PodFacts
 from replay_operator.domain.signed_address import Scope, signed_query
+from replay_operator.domain.upload_target import UploadTarget
 from replay_operator.livekit.adapter import LiveKitAdapter
 from replay_operator.livekit.errors import LiveKitError
 from replay_operator.livekit.port import LiveKit
@@ -104,6 +105,17 @@ class NetworkProbes:
             status = await self._status(url)
         return PreviewFacts(self.settings.preview_url is not None, bool(keys), port, status)
 
+    async def ask_bucket(self, target: UploadTarget | None) -> BucketFacts | None:
+        """Ask for the bucket as somebody without credentials; None when the install has none.
+
+        Args:
+            target: The bucket.
+        """
+        if target is None:
+            return None
+        url = URL(f"{target.endpoint}/{target.bucket}")
+        return BucketFacts(target.endpoint, target.bucket, await self._status(url, is_believed=False))
+
     async def ask_workers(self, workers: Iterable[PodFacts]) -> dict[str, WorkerAnswer | None]:
         """Ask ready workers what they hold; None of one that gives no answer, or one that makes no sense."""
         ready = [pod for pod in workers if pod.ready and pod.ip and not pod.terminating]
@@ -124,11 +136,17 @@ class NetworkProbes:
     def _health_url(self, pod: PodFacts) -> str:
         return health_url(pod.ip, self.settings.fleet_health_port)
 
-    async def _status(self, url: URL) -> int | None:
+    async def _status(self, url: URL, *, is_believed: bool = True) -> int | None:
+        """Give the status of an answer; None: there was none.
+
+        Args:
+            url: Of whom.
+            is_believed: Whether its certificate has to be one that this pod trusts; nothing secret is sent.
+        """
         try:
             async with (
                 asyncio.timeout(PROBE_SECONDS - 1),
-                self.session.get(url, allow_redirects=False) as answer,
+                self.session.get(url, allow_redirects=False, ssl=is_believed) as answer,
             ):
                 return answer.status
         except (aiohttp.ClientError, TimeoutError, OSError):

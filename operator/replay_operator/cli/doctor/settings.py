@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from replay_operator.domain.checks.facts import Choices, SettingsFacts
 from replay_operator.domain.checks.objects import Json
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 
 PREFIX = "REPLAY_"
 
@@ -24,7 +24,7 @@ _LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT(_\d+_\w+)?)$")
 """Variables that a Service adds to the pods beside it, unless enableServiceLinks is off."""
 
 
-class _GivenSettings(OperatorSettings):
+class _OnlyGiven(BaseSettings):
     """Takes what it is given, and nothing from the environment of this process."""
 
     @classmethod
@@ -40,12 +40,24 @@ class _GivenSettings(OperatorSettings):
         return (init_settings,)
 
 
+class _GivenSettings(_OnlyGiven, OperatorSettings):
+    """The settings of an install."""
+
+
+class _GivenUploads(_OnlyGiven, UploadSettings):
+    """What of them is about object storage."""
+
+
 def variable_names() -> dict[str, str]:
     """Give the name of the environment variable of each setting, by the setting's own name."""
     return {
         name: field.validation_alias if isinstance(field.validation_alias, str) else f"{PREFIX}{name}".upper()
         for name, field in OperatorSettings.model_fields.items()
     }
+
+
+def _upload_variables() -> dict[str, str]:
+    return {name: f"{PREFIX}UPLOAD_{name}".upper() for name in UploadSettings.model_fields}
 
 
 def read_settings(
@@ -58,15 +70,22 @@ def read_settings(
         source: Where they are from, for the message.
         changed_at: When they were changed after the operator had started, if they were.
     """
-    names = variable_names()
-    error, settings = "", None
+    names, of_uploads = variable_names(), _upload_variables()
+    troubles: list[str] = []
+    settings, target = None, None
     try:
         settings = given_settings(variables)
     except ValidationError as trouble:
-        error = "; ".join(_sentence(detail, names) for detail in trouble.errors(include_input=False))
-    known = frozenset(names.values())
+        troubles += [_sentence(detail, names) for detail in trouble.errors(include_input=False)]
+    try:
+        given: dict[str, Any] = {name: variables[v] for name, v in of_uploads.items() if v in variables}
+        target = _GivenUploads(**given).target()
+    except ValidationError as trouble:
+        troubles += [_sentence(detail, of_uploads) for detail in trouble.errors(include_input=False)]
+    error = "; ".join(troubles)
+    known = frozenset([*names.values(), *of_uploads.values()])
     unknown = {name: _meant(name, known) for name in variables if _is_no_setting(name, known)}
-    return SettingsFacts(source, error, unknown, changed_at), settings
+    return SettingsFacts(source, error, unknown, changed_at, target), settings
 
 
 def given_settings(variables: Mapping[str, str]) -> OperatorSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from replay_operator.domain.checks import fleet, install, livekit, preview, storage, volume
+from replay_operator.domain.checks import bucket, fleet, install, livekit, preview, storage, volume
 from replay_operator.domain.checks.clocks import judge_clocks
 from replay_operator.domain.checks.facts import Facts
 from replay_operator.domain.checks.verdict import Level, Verdict, warned, worst
@@ -40,6 +40,7 @@ CHECKS = (
     Check("Install", "lease", install.check_lease),
     Check("Install", "agent", install.check_agent),
     Check("Install", "preview", preview.check_preview),
+    Check("Install", "object-storage", bucket.check_bucket),
     Check("Install", "secrets", install.check_secrets),
     Check("Install", "metrics", install.check_metrics),
     Check("Install", "clocks", _clocks),

@@ -18,6 +18,7 @@ from replay_operator.domain.checks.objects import (
 )
 from replay_operator.domain.checks.verdict import Unseen
 from replay_operator.domain.leadership import LeaseRecord
+from replay_operator.domain.upload_target import UploadTarget
 
 T = TypeVar("T")
 Seen: TypeAlias = T | Unseen
@@ -53,12 +54,14 @@ class SettingsFacts:
         error: Why they cannot be read; empty when they can.
         unknown: Names that begin like a setting and are none, each with the one that it may have meant.
         changed_at: When they were changed after the operator had started; None when they were not.
+        target: The bucket that they name; None: none, or none that could be read.
     """
 
     source: str
     error: str = ""
     unknown: Mapping[str, str] = field(default_factory=dict)
     changed_at: datetime | None = None
+    target: UploadTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,21 @@ class PreviewFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketFacts:
+    """What the endpoint of object storage said of the bucket to somebody without credentials.
+
+    Attributes:
+        endpoint: Base URL of the S3 API.
+        name: Of the bucket.
+        status: Of the answer; None: there was none.
+    """
+
+    endpoint: str
+    name: str
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scraping:
     """Who collects metrics: monitors of the Prometheus operator in the namespace, by their selectors."""
 
@@ -129,6 +147,7 @@ class Facts:
     agent: Seen[AgentFacts] = NOT_ASKED
     agent_error: str = ""
     preview: Seen[PreviewFacts | None] = NOT_ASKED
+    bucket: Seen[BucketFacts | None] = NOT_ASKED
     buffer_claim: Seen[ClaimFacts | None] = NOT_ASKED
     archive_claim: Seen[ClaimFacts | None] = NOT_ASKED
     autoscaler: Seen[AutoscalerFacts | None] = NOT_ASKED
