@@ -16,6 +16,9 @@ MOST_PAIRS_OF = 200
 FLAT_SHARE_PER_HOUR = 0.02
 """A growth of 2 % of the median in an hour is not told from noise. A day of it would be a half."""
 
+SHORTEST_SECONDS = 600.0
+"""Of a life without its warm-up: in less, a single capture tilts the slope."""
+
 _SECONDS_PER_HOUR = 3600.0
 
 
@@ -103,8 +106,8 @@ def line(name: str, points: Sequence[tuple[float, float]]) -> Line:
     warm = [point for point in points if point[0] >= after]
     per_hour = slope_per_hour(warm)
     middle = median(value for _, value in warm)
-    if per_hour is None:
-        verdict = "too few samples"
+    if per_hour is None or warm[-1][0] - warm[0][0] < SHORTEST_SECONDS:
+        verdict = "too short to tell"
     elif per_hour <= FLAT_SHARE_PER_HOUR * middle:
         verdict = "flat"
     else:

@@ -85,7 +85,12 @@ def test_single_peaks_do_not_tilt_a_slope() -> None:
 
 def test_one_sample_tells_no_growth() -> None:
     assert slope_per_hour([(0.0, 1.0)]) is None
-    assert line("x", [(0.0, 1.0)]).verdict == "too few samples"
+    assert line("x", [(0.0, 1.0)]).verdict == "too short to tell"
+
+
+def test_a_few_minutes_tell_no_growth() -> None:
+    points = [(second * 1.0, 100.0 + second) for second in range(0, 300, 15)]
+    assert line("x", points).verdict == "too short to tell"
 
 
 def test_many_samples_are_thinned_out() -> None:
