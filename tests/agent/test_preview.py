@@ -127,7 +127,7 @@ async def test_the_times_come_from_the_packets_and_the_clock_of_the_run(rig: Rig
     assert [round(s.seconds, 3) for s in found] == [2.0, 2.0, 2.0]
     for index, segment in enumerate(found):
         assert abs((segment.at - T0).total_seconds() - 2 * index) < 0.1
-    assert found[0].at >= T0
+    assert after(-0.05) < found[0].at < T0, "the first sample is sound, which encoders begin early"
 
 
 async def test_each_address_in_the_playlist_gives_its_segment(rig: Rig, viewer: Viewer) -> None:

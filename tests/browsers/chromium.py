@@ -12,9 +12,11 @@ from typing import Any
 
 import aiohttp
 
-from tests.browsers.page import END_SECONDS, BrowserError, answer_to, written_by
+from tests.browsers.page import END_SECONDS, BrowserError, Point, answer_to, written_by
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+_FRAME_PLACE = "(({left, top}) => [left, top])(document.querySelector('iframe').getBoundingClientRect())"
 
 
 def program() -> str | None:
@@ -28,9 +30,11 @@ class ChromiumPage:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
         self._numbers = count(1)
+        self._in_frame: int | None = None
 
     async def open(self, url: str) -> None:
         """Load a page."""
+        self._in_frame = None
         await self._call("Page.enable")
         await self._call("Page.navigate", url=url)
         await self.evaluate(
@@ -38,18 +42,46 @@ class ChromiumPage:
             " : addEventListener('load', () => done()))"
         )
 
-    async def evaluate(self, script: str) -> Any:
-        """Run a script in the page; wait for its promise.
+    async def evaluate(self, script: str, *, in_frame: bool = False) -> Any:
+        """Run a script in the page or in the only frame in it; wait for its promise.
 
         Raises:
             BrowserError: It threw.
         """
+        where = {"contextId": await self._frame()} if in_frame else {}
         answer = await self._call(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, **where
         )
         if "exceptionDetails" in answer:
             raise BrowserError(f"the script failed: {answer['exceptionDetails']}")
         return answer["result"].get("value")
+
+    async def drag(self, begin: Point, end: Point, *, in_frame: bool = False) -> None:
+        """Press the mouse at one place of the page or of its frame, and let it go at another."""
+        left, top = await self.evaluate(_FRAME_PLACE) if in_frame else (0, 0)
+        for kind, (x, y) in (("mousePressed", begin), ("mouseMoved", end), ("mouseReleased", end)):
+            await self._call(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=left + x,
+                y=top + y,
+                button="left",
+                buttons=1,
+                clickCount=1,
+            )
+
+    async def press(self, key: str) -> None:
+        """Press a key that writes a letter."""
+        for kind in ("keyDown", "keyUp"):
+            await self._call("Input.dispatchKeyEvent", type=kind, key=key, text=key)
+
+    async def _frame(self) -> int:
+        if self._in_frame is None:
+            tree = (await self._call("Page.getFrameTree"))["frameTree"]
+            (frame,) = tree["childFrames"]
+            world = await self._call("Page.createIsolatedWorld", frameId=frame["frame"]["id"])
+            self._in_frame = int(world["executionContextId"])
+        return self._in_frame
 
     async def _call(self, method: str, **parameters: object) -> dict[str, Any]:
         message = await answer_to(self._socket, next(self._numbers), method, parameters)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.browsers import chromium, firefox
 from tests.browsers.page import Page
+from tests.browsers.shown_buffer import ShownBuffer
 from tests.media.conftest import ask, buffer, healthy_run, made_runs
 
 __all__ = ["ask", "buffer", "healthy_run", "made_runs"]
@@ -42,6 +43,36 @@ async def firefox_page(tmp_path: Path) -> AsyncIterator[Page]:
     ):
         await shown.open(url)
         yield shown
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+async def browser_page(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Page]:
+    """An empty page of each browser."""
+    driver, package = {"chromium": (chromium, "chromium"), "firefox": (firefox, "firefox-esr")}[request.param]
+    browser = driver.program()
+    if browser is None:
+        pytest.skip(f"{request.param} is not installed (Debian: apt install {package})")
+    async with driver.running_page(browser, _profile(tmp_path)) as shown:
+        yield shown
+
+
+@pytest.fixture
+async def page_of_chromium(tmp_path: Path) -> AsyncIterator[Page]:
+    """An empty page."""
+    browser = chromium.program()
+    if browser is None:
+        pytest.skip("Chromium is not installed (Debian: apt install chromium)")
+    async with chromium.running_page(browser, _profile(tmp_path)) as empty:
+        yield empty
+
+
+@pytest.fixture
+async def shown(tmp_path: Path) -> AsyncIterator[ShownBuffer]:
+    """The preview of a buffer in which nothing is yet."""
+    buffer = ShownBuffer(tmp_path)
+    await buffer.start()
+    yield buffer
+    await buffer.stop()
 
 
 @asynccontextmanager

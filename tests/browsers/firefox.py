@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.browsers.page import END_SECONDS, BrowserError, answer_to, written_by
+from tests.browsers.page import END_SECONDS, BrowserError, Point, answer_to, written_by
 
 PROGRAMS = ("firefox-esr", "firefox")
 
@@ -33,26 +33,50 @@ class FirefoxPage:
 
     async def open(self, url: str) -> None:
         """Load a page."""
-        await self._call("session.new", capabilities={})
-        tree = await self._call("browsingContext.getTree")
-        self._context = tree["contexts"][0]["context"]
+        if not self._context:
+            await self._call("session.new", capabilities={})
+            tree = await self._call("browsingContext.getTree")
+            self._context = tree["contexts"][0]["context"]
         await self._call("browsingContext.navigate", context=self._context, url=url, wait="complete")
 
-    async def evaluate(self, script: str) -> Any:
-        """Run a script in the page; wait for its promise.
+    async def evaluate(self, script: str, *, in_frame: bool = False) -> Any:
+        """Run a script in the page or in the only frame in it; wait for its promise.
 
         Raises:
             BrowserError: It threw.
         """
+        context = await self._frame() if in_frame else self._context
         answer = await self._call(
             "script.evaluate",
             expression=f"Promise.resolve({script}).then(found => JSON.stringify(found ?? null))",
-            target={"context": self._context},
+            target={"context": context},
             awaitPromise=True,
         )
         if answer["type"] != "success":
             raise BrowserError(f"the script failed: {answer['exceptionDetails']['text']}")
         return json.loads(answer["result"]["value"])
+
+    async def drag(self, begin: Point, end: Point, *, in_frame: bool = False) -> None:
+        """Press the mouse at one place of the page or of its frame, and let it go at another."""
+        moves = [{"type": "pointerMove", "x": round(x), "y": round(y)} for x, y in (begin, end)]
+        down, up = ({"type": kind, "button": 0} for kind in ("pointerDown", "pointerUp"))
+        await self._act(
+            {"type": "pointer", "id": "mouse", "actions": [moves[0], down, moves[1], up]}, in_frame=in_frame
+        )
+
+    async def press(self, key: str) -> None:
+        """Press a key that writes a letter."""
+        actions = [{"type": kind, "value": key} for kind in ("keyDown", "keyUp")]
+        await self._act({"type": "key", "id": "keyboard", "actions": actions})
+
+    async def _act(self, source: dict[str, Any], *, in_frame: bool = False) -> None:
+        context = await self._frame() if in_frame else self._context
+        await self._call("input.performActions", context=context, actions=[source])
+
+    async def _frame(self) -> str:
+        tree = await self._call("browsingContext.getTree", root=self._context)
+        (frame,) = tree["contexts"][0]["children"]
+        return str(frame["context"])
 
     async def _call(self, method: str, **parameters: object) -> dict[str, Any]:
         message = await answer_to(self._socket, next(self._numbers), method, parameters)

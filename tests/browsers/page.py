@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,11 +11,15 @@ import aiohttp
 
 START_SECONDS = 60
 END_SECONDS = 20
-_ANSWER_SECONDS = 60
+_ANSWER_SECONDS = 120
 
 
 class BrowserError(Exception):
     """The browser does not start, or what runs in its page failed."""
+
+
+Point = Sequence[float]
+"""Pixels from the left and from the top."""
 
 
 class Page(Protocol):
@@ -24,8 +28,14 @@ class Page(Protocol):
     async def open(self, url: str) -> None:
         """Load a page."""
 
-    async def evaluate(self, script: str) -> Any:
-        """Run a script in the page; wait for its promise."""
+    async def evaluate(self, script: str, *, in_frame: bool = False) -> Any:
+        """Run a script in the page or in the only frame in it; wait for its promise."""
+
+    async def drag(self, begin: Point, end: Point, *, in_frame: bool = False) -> None:
+        """Press the mouse at one place of the page or of its frame, and let it go at another."""
+
+    async def press(self, key: str) -> None:
+        """Press a key that writes a letter."""
 
 
 async def answer_to(

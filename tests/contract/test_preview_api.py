@@ -12,6 +12,8 @@ import aiohttp
 import pytest
 from openapi_spec_validator import validate
 
+from replay_operator.api.replaycapture import ReplayCaptureSpec
+from replay_operator.cluster.gateway import ClusterError, ClusterUnreachable, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.preview_api import preview_api
 from replay_operator.domain.signed_address import Scope, SigningKey, check_address
@@ -36,12 +38,21 @@ class KnownObjects:
             (CAPTURES.plural, "young"): capture_body(name="young"),
         }
         self.asked: list[str] = []
+        self.made: list[dict[str, Any]] = []
+        self.refusal: ClusterError | None = None
 
     async def named(self, type_: ResourceType, namespace: str, name: str) -> dict[str, Any] | None:
         self.asked.append(f"{namespace}/{name}")
         if name == "broken":
             raise OSError("10.0.0.1 refuses")
         return self.known.get((type_.plural, name))
+
+    async def create(self, type_: ResourceType, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert (type_, namespace) == (CAPTURES, "team")
+        if self.refusal is not None:
+            raise self.refusal
+        self.made.append(body)
+        return body | {"metadata": body["metadata"] | {"name": f"{body['metadata']['generateName']}x7k2p"}}
 
 
 class BackEnd:
@@ -51,9 +62,11 @@ class BackEnd:
         self.session, self.url, self.secrets = session, url, secrets
         self.objects = KnownObjects()
 
-    async def ask(self, path: str, *, token: str | None = TOKEN, method: str = "POST") -> tuple[int, Any]:
+    async def ask(
+        self, path: str, body: str = "", *, token: str | None = TOKEN, method: str = "POST"
+    ) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with self.session.request(method, self.url + path, headers=headers) as answer:
+        async with self.session.request(method, self.url + path, headers=headers, data=body) as answer:
             assert answer.headers["Cache-Control"] == "no-store"
             return answer.status, await answer.json(content_type=None)
 
@@ -97,6 +110,8 @@ async def test_the_address_of_a_buffer_opens_that_buffer_for_as_long_as_it_says(
     check_address([KEY], Scope("buffer", BUFFER_UID), sent, NOW)
     assert int(sent["expires"]) == int((NOW + timedelta(seconds=60)).timestamp())
     assert back_end.objects.asked == ["team/alice-screen"]
+    # For a person: the agent's page, which keeps the address away from logs and from Referer.
+    assert answer["pageUrl"] == answer["url"].replace("/see/v1/", "/see/#v1/")
 
 
 async def test_the_address_of_a_clip_opens_that_clip(back_end: BackEnd) -> None:
@@ -105,13 +120,65 @@ async def test_the_address_of_a_clip_opens_that_clip(back_end: BackEnd) -> None:
     assert status == 200
     path, _, query = answer["url"].partition("?")
     assert path.endswith("/see/v1/clips/team/user%2042/2026-11-22/goal-0d4f7d3c.mp4")
+    assert "pageUrl" not in answer
     check_address([KEY], Scope("clip", CLIP), dict(part.split("=", 1) for part in query.split("&")), NOW)
+
+
+MARKED = '{"start": "2026-11-23T13:50:01.25Z", "end": "2026-11-23T14:51:02.500+01:00"}'
+
+
+async def test_what_was_marked_becomes_a_capture_of_exactly_that_range(back_end: BackEnd) -> None:
+    status, answer = await back_end.ask("/v1/buffers/alice-screen/captures", MARKED)
+
+    assert (status, answer) == (201, {"name": "alice-screen-x7k2p"})
+    (made,) = back_end.objects.made
+    assert (made["apiVersion"], made["kind"]) == ("replaybuffer.dev/v1alpha1", "ReplayCapture")
+    spec = ReplayCaptureSpec.model_validate(made["spec"])
+    assert spec.buffer_ref.name == "alice-screen"
+    assert spec.range.last is None
+    assert spec.range.between is not None
+    assert spec.range.between.start == datetime(2026, 11, 23, 13, 50, 1, 250_000, tzinfo=UTC)
+    assert spec.range.between.end == datetime(2026, 11, 23, 13, 51, 2, 500_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "{}", '{"start": "now", "end": "then"}', MARKED.replace("Z", "").replace("+01:00", "")],
+)
+async def test_a_range_that_is_none_makes_no_capture(back_end: BackEnd, body: str) -> None:
+    status, answer = await back_end.ask("/v1/buffers/alice-screen/captures", body)
+    assert (status, "RFC 3339" in answer["detail"]) == (400, True)
+    assert back_end.objects.made == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "words"),
+    [
+        (Forbidden(403, "POST: user cannot", {"message": "of 10.0.0.1"}), 403, "create on replaycaptures"),
+        (ClusterError(422, "POST: no", {"message": "at most four hours long"}), 422, "four hours"),
+        (ClusterUnreachable(503, "10.0.0.1 refuses"), 503, "try again"),
+    ],
+)
+async def test_a_capture_that_kubernetes_refuses_is_told_as_such(
+    back_end: BackEnd, refusal: ClusterError, status: int, words: str
+) -> None:
+    back_end.objects.refusal = refusal
+    found, answer = await back_end.ask("/v1/buffers/alice-screen/captures", MARKED)
+    assert found == status
+    assert words in answer["detail"]
+    assert "10.0.0.1" not in answer["detail"]
+
+
+async def test_who_has_no_token_saves_nothing(back_end: BackEnd) -> None:
+    status, _ = await back_end.ask("/v1/buffers/alice-screen/captures", MARKED, token="another")
+    assert (status, back_end.objects.made) == (401, [])
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
     [
         ("/v1/buffers/nobody/preview", 404),
+        ("/v1/buffers/nobody/captures", 404),
         ("/v1/buffers/goal/preview", 404),
         ("/v1/captures/young/download", 409),
         ("/v1/buffers/broken/preview", 503),
@@ -156,6 +223,11 @@ async def test_the_description_is_valid_openapi_and_its_answers_keep_to_it(back_
         _, told = await back_end.ask(path)
         described = document["components"]["schemas"]["SignedAddress"]
         assert set(described["required"]) <= set(told) <= set(described["properties"])
+    saving = document["paths"]["/v1/buffers/{name}/captures"]["post"]
+    assert set(saving["responses"]) == {"201", "400", "401", "403", "404", "422", "503"}
+    assert saving["requestBody"]["required"]
+    _, told = await back_end.ask("/v1/buffers/alice-screen/captures", MARKED)
+    assert set(told) == set(document["components"]["schemas"]["SavedCapture"]["properties"])
     statuses = {"200", "401", "404", "409", "503"}
     assert set(document["paths"]["/v1/captures/{name}/download"]["post"]["responses"]) == statuses
 

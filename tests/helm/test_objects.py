@@ -95,6 +95,17 @@ def test_nothing_is_shown_to_anybody_unless_it_is_asked_for() -> None:
     assert named == []
 
 
+def test_only_who_asks_for_it_lets_the_operator_make_captures() -> None:
+    def verbs(**api: bool) -> list[str]:
+        values = {"preview": {"enabled": True, "url": "https://replay.example.org", "api": api}}
+        rules = by_name(render(values))["Role", "replay-operator"]["rules"]
+        (found,) = [rule["verbs"] for rule in rules if rule["resources"] == ["replaycaptures"]]
+        return list(found)
+
+    assert "create" not in verbs()
+    assert set(verbs(captures=True)) - set(verbs()) == {"create"}
+
+
 def test_people_reach_the_port_of_the_preview_and_no_other() -> None:
     values = {"networkPolicy": {"enabled": True, "previewFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}}
     everything = by_name(render({**VARIANTS["everything"], **values}))

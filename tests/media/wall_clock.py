@@ -22,6 +22,7 @@ SHAPES = {
     "second": RunShape(starts_at_seconds=7.4),  # to 19.4 s
     "third": RunShape(seconds=8, starts_at_seconds=16.2),  # to 24.2 s
     "after a pause": RunShape(seconds=8, starts_at_seconds=15),
+    "after a hole": RunShape(seconds=8, starts_at_seconds=30),
     "late microphone": RunShape(starts_at_seconds=7.4, sound_delay_seconds=5),
     "only picture": RunShape(starts_at_seconds=7.4, tracks=frozenset({Track.VIDEO}), first_pid=0x41),
     "only sound": RunShape(starts_at_seconds=7.4, tracks=frozenset({Track.AUDIO}), first_pid=0x41),

@@ -1,7 +1,11 @@
 """operator/Dockerfile, as far as it can be judged without building it."""
 
+import json
 import re
 from pathlib import Path
+
+from replay_operator.agent.settings import AgentSettings
+from tests.browsers.hls_library import LIBRARY
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "operator" / "Dockerfile").read_text().replace("\\\n", " ")
@@ -30,13 +34,29 @@ def test_dependencies_are_installed_by_hash() -> None:
     assert all("--require-hashes" in install for install in installs)
 
 
-def test_both_stages_stand_on_one_base_that_a_build_can_pin() -> None:
+def test_all_stages_stand_on_bases_that_a_build_can_pin() -> None:
     bases = [rest.split()[0] for word, rest in INSTRUCTIONS if word == "FROM"]
-    assert bases == ["${PYTHON_IMAGE}"] * 2
-    (argument,) = [rest for word, rest in INSTRUCTIONS if word == "ARG" and rest.startswith("PYTHON_IMAGE")]
-    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim-\w+", argument), "no digest that nobody renews"
+    assert bases == ["${NODE_IMAGE}", "${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+    python, node = [rest for word, rest in INSTRUCTIONS if word == "ARG" and "_IMAGE=" in rest]
+    assert re.fullmatch(r"PYTHON_IMAGE=python:3\.13-slim-\w+", python), "no digest that nobody renews"
+    assert re.fullmatch(r"NODE_IMAGE=node:\d+-slim", node)
     page = (ROOT / "docs" / "security" / "verify.md").read_text()
-    assert f"--build-arg {argument}@sha256:" in page
+    for argument in (python, node):
+        assert f"--build-arg {argument}@sha256:" in page
+
+
+def test_the_player_is_where_the_agent_looks_for_it_and_comes_by_its_lock() -> None:
+    (install,) = [rest for word, rest in INSTRUCTIONS if word == "RUN" and "npm" in rest]
+    assert "npm ci --ignore-scripts" in install
+    wanted = AgentSettings.model_fields["preview_player"].default
+    assert f"{LIBRARY} {wanted} " in install
+    assert ["COPY", f"--from=player {wanted.parent} {wanted.parent}"] in LAST_STAGE
+    package = json.loads((ROOT / "operator" / "player" / "package.json").read_text())
+    locked = json.loads((ROOT / "operator" / "player" / "package-lock.json").read_text())["packages"]
+    library = locked["node_modules/hls.js"]
+    assert package["dependencies"] == {"hls.js": library["version"]}, "one version, and no range"
+    assert library["integrity"].startswith("sha512-")
+    assert "resolved" not in library, "everybody fetches from the registry that npm is set to"
 
 
 def test_byte_code_is_compiled_with_the_time_that_a_build_is_given() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -20,7 +21,9 @@ def window(*spans: tuple[float, float], seconds: int = 6) -> PreviewWindow:
         PreviewSegment("run-1", i, T0_NS + int(start * SECOND), T0_NS + int(end * SECOND), "h264+aac")
         for i, (start, end) in enumerate(spans)
     ]
-    found = carried_on(None, [PreviewRun(seconds, ended=False, segments=segments)])
+    found = carried_on(
+        None, [PreviewRun(seconds, ended=False, segments=segments, began_ns=segments[0].start_ns)]
+    )
     assert found is not None
     return found
 
@@ -31,8 +34,8 @@ def test_a_live_playlist_as_it_stands() -> None:
         "#EXTM3U",
         "#EXT-X-VERSION:3",
         "#EXT-X-TARGETDURATION:6",
-        "#EXT-X-MEDIA-SEQUENCE:17953488068",
-        "#EXT-X-DISCONTINUITY-SEQUENCE:897674403",
+        "#EXT-X-MEDIA-SEQUENCE:1795348800795",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:4400",
         "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T12:00:00.795Z",
         "#EXTINF:6.011000,",
         "segments/run-1/seg_00000.ts?k=v",
@@ -78,3 +81,11 @@ def test_a_player_is_told_where_in_its_own_time_the_range_begins() -> None:
     assert offset(7.25) == "#EXT-X-START:TIME-OFFSET=7.250000,PRECISE=YES"
     assert offset(20) == "#EXT-X-START:TIME-OFFSET=12.000000,PRECISE=YES", "holes take no time"
     assert offset(31) == "#EXT-X-START:TIME-OFFSET=13.000000,PRECISE=YES"
+
+
+def test_the_date_of_a_segment_is_that_of_its_first_sample() -> None:
+    found = window((0.795, 6.806))
+    (entry,) = found.entries
+    early = replace(entry, segment=replace(entry.segment, lead_ns=SECOND // 20))
+    text = media_playlist(replace(found, entries=(early,)))
+    assert "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T12:00:00.745Z\n#EXTINF:6.011000,\n" in text

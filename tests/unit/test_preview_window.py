@@ -31,6 +31,7 @@ def run(name: str, start: float, count: int, *, seconds: int = 10, ended: bool =
         seconds,
         ended,
         [segment(name, i, start + i * seconds, start + (i + 1) * seconds) for i in range(count)],
+        T0 + int(start * SECOND),
     )
 
 
@@ -56,10 +57,33 @@ def test_nothing_on_disk_is_no_window() -> None:
     assert carried_on(None, []) is None
 
 
-def test_numbers_begin_at_the_tenth_of_a_second_where_the_first_segment_ends_and_grow_by_one() -> None:
-    window = carried_on(None, [run("a", 7.5, 3)])
+def test_numbers_begin_at_the_millisecond_where_the_run_began_and_at_the_index_in_it() -> None:
+    window = carried_on(None, [without(run("a", 7.5, 5), 0, 1)])
     assert window is not None
-    assert [e.number for e in window.entries] == [10 * T0 // SECOND + 175 + i for i in range(3)]
+    assert [e.number for e in window.entries] == [1000 * T0 // SECOND + 7500 + i for i in (2, 3, 4)]
+
+
+def test_a_restart_of_the_agent_changes_no_number_while_the_first_run_is_there() -> None:
+    before = carried_on(None, [run("a", 0, 4, ended=True), run("b", 45, 2)])
+    after = carried_on(None, [without(run("a", 0, 4, ended=True), 0, 1), run("b", 45, 3)])
+    assert before is not None
+    assert after is not None
+    assert after.entries[: len(before.entries) - 2] == before.entries[2:]
+
+
+def test_after_a_restart_the_numbers_of_the_next_run_are_ahead_of_all_that_viewers_were_told() -> None:
+    before = carried_on(None, [run("a", 0, 2, ended=True), run("b", 20, 3998)])
+    after = carried_on(None, [run("b", 20, 3998)])
+    assert before is not None
+    assert after is not None
+    assert after.entries[0].number > before.entries[-1].number
+    assert after.entries[0].discontinuity > before.entries[-1].discontinuity
+
+
+def test_discontinuities_have_small_numbers_which_hls_js_can_count_up_to() -> None:
+    window = carried_on(None, [run("a", 0, 2), run("b", 60, 2)])
+    assert window is not None
+    assert all(0 <= e.discontinuity < 10_100 for e in window.entries)
 
 
 def test_a_segment_keeps_its_number_when_older_ones_go() -> None:
@@ -80,12 +104,12 @@ def test_a_lost_segment_is_a_break_and_does_not_come_back_in_the_middle() -> Non
 
 def test_a_pause_of_all_tracks_is_a_break_and_jitter_is_none() -> None:
     parts = [segment("a", 0, 0, 10), segment("a", 1, 10.09, 20), segment("a", 2, 20.2, 30)]
-    assert breaks(carried_on(None, [PreviewRun(10, ended=False, segments=parts)])) == [("a", 2)]
+    assert breaks(carried_on(None, [PreviewRun(10, ended=False, segments=parts, began_ns=T0)])) == [("a", 2)]
 
 
 def test_other_tracks_or_parameters_are_a_break() -> None:
     parts = [segment("a", 0, 0, 10, "aac"), segment("a", 1, 10, 20), segment("a", 2, 20, 30)]
-    assert breaks(carried_on(None, [PreviewRun(10, ended=False, segments=parts)])) == [("a", 1)]
+    assert breaks(carried_on(None, [PreviewRun(10, ended=False, segments=parts, began_ns=T0)])) == [("a", 1)]
 
 
 def test_a_run_that_goes_on_is_not_left_for_one_that_has_begun_beside_it() -> None:
@@ -94,7 +118,8 @@ def test_a_run_that_goes_on_is_not_left_for_one_that_has_begun_beside_it() -> No
 
 
 def test_a_handed_over_buffer_goes_on_in_the_next_run_where_the_first_one_ends() -> None:
-    first = PreviewRun(10, ended=True, segments=[*run("a", 0, 3).segments, segment("a", 3, 30, 33.5)])
+    parts = [*run("a", 0, 3).segments, segment("a", 3, 30, 33.5)]
+    first = PreviewRun(10, ended=True, segments=parts, began_ns=T0)
     window = carried_on(None, [first, run("b", 12, 4)])
     assert shown(window) == [("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 2), ("b", 3)]
     assert breaks(window) == [("b", 2)]
@@ -123,13 +148,13 @@ def test_a_window_whose_middle_has_gone_keeps_what_comes_after() -> None:
     assert shown(after) == [("a", 4), ("a", 5), ("a", 6)], "only the beginning may be taken away"
 
 
-def test_longer_segments_begin_the_window_anew_with_numbers_ahead() -> None:
+def test_longer_segments_begin_the_window_anew_with_the_numbers_of_before() -> None:
     before = carried_on(None, [run("a", 0, 12, seconds=4, ended=True)])
     after = carried_on(before, [without(run("a", 0, 12, seconds=4, ended=True), 0, 1, 2), run("b", 50, 2)])
     assert before is not None
     assert after is not None
     assert (before.target_seconds, after.target_seconds) == (4, 10)
-    assert after.entries[0].number > before.entries[3].number
+    assert after.entries[0].number == before.entries[3].number
 
 
 def test_a_part_of_it_shows_what_touches_the_range() -> None:
@@ -147,6 +172,7 @@ class History:
     endings: dict[str, float]
     seconds: int
     keep_seconds: float
+    began_ns: dict[str, int]
 
     def runs(self, now: float) -> list[PreviewRun]:
         oldest_ns = T0 + int((now - self.keep_seconds) * SECOND)
@@ -155,7 +181,7 @@ class History:
             if at <= now and arrived.end_ns > oldest_ns:
                 found.setdefault(arrived.run, []).append(arrived)
         return [
-            PreviewRun(self.seconds, self.endings.get(name, now + 1) <= now, segments)
+            PreviewRun(self.seconds, self.endings.get(name, now + 1) <= now, segments, self.began_ns[name])
             for name, segments in found.items()
         ]
 
@@ -170,11 +196,13 @@ def histories(draw: st.DrawFn) -> History:
     seconds = draw(st.integers(2, 15))
     arrivals: list[tuple[float, PreviewSegment]] = []
     endings: dict[str, float] = {}
+    began_ns: dict[str, int] = {}
     start = 0.0
     for number in range(draw(st.integers(1, 4))):
         name = f"run-{number}"
         count = draw(st.integers(3, 12))
         lost = draw(st.sets(st.integers(0, count - 1), max_size=2))
+        began_ns[name] = T0 + int(start * SECOND)
         at = start
         for index in range(count):
             length = seconds if index < count - 1 else draw(st.floats(0.15, seconds))
@@ -188,7 +216,7 @@ def histories(draw: st.DrawFn) -> History:
         # A hand-over overlaps by up to three segments; a crash leaves a hole.
         start = max(start + seconds, at + draw(st.floats(-3.0 * seconds, 60.0)))
     arrivals.sort(key=lambda found: found[0])
-    return History(tuple(arrivals), endings, seconds, draw(st.sampled_from([30.0, 60.0, 600.0])))
+    return History(tuple(arrivals), endings, seconds, draw(st.sampled_from([30.0, 60.0, 600.0])), began_ns)
 
 
 looks = st.lists(st.floats(0.5, 40.0), min_size=1, max_size=25)

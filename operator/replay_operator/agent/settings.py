@@ -45,7 +45,8 @@ class AgentSettings(BaseSettings):
         floor_interval_seconds: How often the free space is looked at.
         preview_port: TCP port that shows buffers and clips to people; None: none does.
         preview_memory: What segments may take in memory, so that viewers share a read of a network volume.
-        preview_origins: Origins whose pages may play, with commas; `*` is any.
+        preview_origins: Origins whose pages may play, and show and hear the page, with commas; `*` is any.
+        preview_player: The player library hls.js, which the page needs.
         log_level: How much is logged.
         log_levels: The same of single parts, such as `agent.scan=DEBUG`.
         log_format: Lines of text, or of JSON.
@@ -70,6 +71,7 @@ class AgentSettings(BaseSettings):
     preview_port: Annotated[int | None, Field(ge=0, le=65535)] = None
     preview_memory: Annotated[str, AfterValidator(_checked_quantity)] = "64Mi"
     preview_origins: Annotated[str, Field(pattern=r"^(\*|https?://[^/,\s]+(,https?://[^/,\s]+)*)?$")] = ""
+    preview_player: Path = Path("/opt/player/hls.js")
     log_level: LogLevel = "INFO"
     log_levels: LogLevels = ""
     log_format: LogFormat = "text"

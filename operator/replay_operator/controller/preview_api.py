@@ -1,6 +1,6 @@
-"""Hands out signed addresses of previews and clips, whether this process leads or waits.
+"""Hands out signed addresses of previews and clips, and saves what people marked; leading or waiting.
 
-Who may see what is the back end's to decide: it asks with its token, and gives the address to one person.
+Who may see and save what is the back end's to decide: it asks with its token, for one person.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationError
 
 from replay_operator.address_keys import KEY_FILES, AddressKeys
-from replay_operator.api.model import ApiModel
+from replay_operator.api.model import API_VERSION, ApiModel
+from replay_operator.api.replaycapture import CAPTURE_KIND, BetweenRange
 from replay_operator.bearer_tokens import TokenFiles, bearer_token
+from replay_operator.cluster.gateway import ClusterError, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.catalogue_api.problems import RETRY_AFTER_SECONDS, Handler, problem
 from replay_operator.controller.described_api.routes import description_routes
@@ -35,6 +37,7 @@ SHUTDOWN_SECONDS = 1.0
 NAME_PATTERN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 """As the API server takes them: nothing else may get into a field selector."""
 
+_NO_BUFFER = "there is no ReplayBuffer of this name"
 _NAME = re.compile(NAME_PATTERN)
 _PROTECTED = "/v1/"
 
@@ -42,17 +45,28 @@ log = logging.getLogger(__name__)
 
 
 class SignedAddress(ApiModel):
-    """Where to look, and until when."""
+    """Where to look, and until when. `page_url` is that of a page with a player, for a buffer only."""
 
     url: Annotated[str, Field(description="For whoever is to see it: it opens without anything else.")]
     expires_at: AwareDatetime
+    page_url: str | None = None
+
+
+class SavedCapture(ApiModel):
+    """The ReplayCapture that was made."""
+
+    name: str
 
 
 class Objects(Protocol):
-    """Reads an object by its name."""
+    """Reads an object by its name, and makes one."""
 
     async def named(self, type_: ResourceType, namespace: str, name: str) -> dict[str, Any] | None:
         """Give it, or None when there is none."""
+        ...
+
+    async def create(self, type_: ResourceType, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Make it, and give what it has become."""
         ...
 
 
@@ -61,7 +75,7 @@ class AddressOffice:
     """What the handlers need.
 
     Attributes:
-        objects: Reads buffers and captures.
+        objects: Reads buffers and captures, and makes captures.
         namespace: Where they are.
         tokens: Who may ask.
         keys: The key that signs.
@@ -142,6 +156,7 @@ def make_application(office: AddressOffice, description: dict[str, Any]) -> web.
     app.add_routes(
         [
             web.post("/v1/buffers/{name}/preview", _preview),
+            web.post("/v1/buffers/{name}/captures", _save),
             web.post("/v1/captures/{name}/download", _download),
             *description_routes(description),
         ]
@@ -179,9 +194,42 @@ async def _is_known(request: web.Request) -> bool:
 async def _preview(request: web.Request) -> web.Response:
     found = await _object(request, BUFFERS)
     if found is None:
-        return problem(HTTPStatus.NOT_FOUND, "there is no ReplayBuffer of this name")
+        return problem(HTTPStatus.NOT_FOUND, _NO_BUFFER)
     uid = found["metadata"]["uid"]
-    return await _address(request, Scope("buffer", uid), f"/v1/preview/{uid}/playlist.m3u8")
+    return await _address(request, Scope("buffer", uid), f"/v1/preview/{uid}/playlist.m3u8", with_page=True)
+
+
+async def _save(request: web.Request) -> web.Response:
+    office, name = request.app[_OFFICE], request.match_info["name"]
+    if await _object(request, BUFFERS) is None:
+        return problem(HTTPStatus.NOT_FOUND, _NO_BUFFER)
+    try:
+        marked = BetweenRange.model_validate_json(await request.read())
+    except ValidationError:
+        return problem(HTTPStatus.BAD_REQUEST, "send {start, end} as JSON: RFC 3339 times with their zone")
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": CAPTURE_KIND,
+        "metadata": {"generateName": f"{name}-"},
+        "spec": {"bufferRef": {"name": name}, "range": {"between": marked.to_wire()}},
+    }
+    try:
+        made = await office.objects.create(CAPTURES, office.namespace, body)
+    except Forbidden as error:
+        log.warning("a capture of %s was not made: %s", name, error)
+        return problem(
+            HTTPStatus.FORBIDDEN,
+            "Kubernetes does not let the operator make this capture, its log says why: "
+            "its Role needs the verb create on replaycaptures",
+        )
+    except ClusterError as error:
+        if error.code != HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
+        # The API server's sentence says which rule of the range is broken.
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error.answer.get("message", "")))
+    answer = SavedCapture(name=made["metadata"]["name"])
+    headers = {"Cache-Control": "no-store"}
+    return web.json_response(answer.to_wire(), status=HTTPStatus.CREATED, headers=headers)
 
 
 async def _download(request: web.Request) -> web.Response:
@@ -199,7 +247,7 @@ async def _object(request: web.Request, type_: ResourceType) -> dict[str, Any] |
     return await office.objects.named(type_, office.namespace, name) if _NAME.fullmatch(name) else None
 
 
-async def _address(request: web.Request, scope: Scope, path: str) -> web.Response:
+async def _address(request: web.Request, scope: Scope, path: str, *, with_page: bool = False) -> web.Response:
     office = request.app[_OFFICE]
     keys = await asyncio.to_thread(office.keys.current)
     if not keys:
@@ -208,7 +256,11 @@ async def _address(request: web.Request, scope: Scope, path: str) -> web.Respons
             f"there is no key that signs: put `{KEY_FILES[0]}` into the Secret of the agent's token",
         )
     expires_at = (office.clock() + office.lifetime).replace(microsecond=0)
+    where = f"{path}?{signed_query(keys[0], scope, expires_at)}"
     answer = SignedAddress(
-        url=f"{office.base_url}{path}?{signed_query(keys[0], scope, expires_at)}", expires_at=expires_at
+        url=office.base_url + where,
+        expires_at=expires_at,
+        # Behind the #, where it gets into no log and no Referer.
+        page_url=f"{office.base_url}/#{where.removeprefix('/')}" if with_page else None,
     )
     return web.json_response(answer.to_wire(), headers={"Cache-Control": "no-store"})

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from replay_operator.api.replaycapture import BetweenRange
 from replay_operator.controller.described_api.document import Described, openapi_document
-from replay_operator.controller.preview_api import NAME_PATTERN, SignedAddress
+from replay_operator.controller.preview_api import NAME_PATTERN, SavedCapture, SignedAddress
 
 _NOT_NOW = {
     "401": "The bearer token is missing, or is none that is accepted.",
@@ -16,7 +17,7 @@ _NOT_NOW = {
 
 
 class BufferQuestion(BaseModel):
-    """The path of POST /v1/buffers/{name}/preview."""
+    """The path of POST /v1/buffers/{name}/preview and .../captures."""
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description="Of the ReplayBuffer.")]
 
@@ -31,7 +32,7 @@ def describe() -> dict[str, Any]:
     """Give the OpenAPI document as JSON."""
     return openapi_document(
         "Replay previews",
-        "Addresses at which one person sees a buffer, or gets a clip, for a short time.",
+        "Addresses at which one person sees a buffer, or gets a clip, for a short time; and captures.",
         {
             "/v1/buffers/{name}/preview": Described(
                 "previewBuffer",
@@ -41,6 +42,23 @@ def describe() -> dict[str, Any]:
                 {**_NOT_NOW, "404": "There is no ReplayBuffer of this name."},
                 place="path",
                 method="post",
+            ),
+            "/v1/buffers/{name}/captures": Described(
+                "saveMarked",
+                "Make a capture of a range: what somebody marked in the page",
+                BufferQuestion,
+                SavedCapture,
+                {
+                    **_NOT_NOW,
+                    "400": "The body is no range: two RFC 3339 times with their zone.",
+                    "403": "The operator may not create captures, or admission refused this one.",
+                    "404": "There is no ReplayBuffer of this name.",
+                    "422": "Kubernetes refuses the range; the sentence says why.",
+                },
+                place="path",
+                method="post",
+                body=BetweenRange,
+                success="201",
             ),
             "/v1/captures/{name}/download": Described(
                 "downloadClip",

@@ -73,7 +73,8 @@ def _entry_lines(entry: PreviewEntry, target_seconds: int, query: str) -> Iterat
     segment = entry.segment
     if entry.breaks:
         yield "#EXT-X-DISCONTINUITY"
-    yield f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(segment.start_ns)}"
+    # It is that of the first sample (RFC 8216 §4.3.2.6), and players take it so: hls.js would be 50 ms late.
+    yield f"#EXT-X-PROGRAM-DATE-TIME:{_date_time(segment.start_ns - segment.lead_ns)}"
     yield f"#EXTINF:{_seconds(_shown_ns(entry, target_seconds))},"
     yield f"segments/{segment.run}/{segment_name(segment.index)}{query}"
 

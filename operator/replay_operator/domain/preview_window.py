@@ -15,11 +15,13 @@ NANOSECONDS_PER_SECOND = 1_000_000_000
 JOIN_TOLERANCE_NS = NANOSECONDS_PER_SECOND // 10
 """A shorter pause between two segments is jitter of a loaded worker, no hole (concat.md §4)."""
 
-_NUMBER_NS = JOIN_TOLERANCE_NS
-"""Each segment shown ends later than the one before by at least so much: see `_best`."""
+_NUMBER_NS = 1_000_000
+"""Far shorter than a segment: a run that comes later has numbers ahead of all those before it."""
 
 _BREAK_NS = 2 * NANOSECONDS_PER_SECOND
-"""The shortest segment. Some players keep this number in 31 bits, which do until 2106."""
+_BREAK_NUMBERS = 10_000
+"""Discontinuity numbers begin below: hls.js counts from 0 up to them at each look, which took it minutes
+with the seconds since 1970. So they may fall where a window begins anew after hours (ADR 20)."""
 
 _DEAD_AFTER_SEGMENTS = 2
 _DEAD_AFTER_NS = 3 * NANOSECONDS_PER_SECOND
@@ -36,6 +38,7 @@ class PreviewSegment:
         start_ns: Capture time of its first picture, Unix nanoseconds.
         end_ns: Capture time of the end of its last picture; later than the start.
         layout: Its tracks and their parameters; players start anew where they change.
+        lead_ns: By how much its first sample, which is sound, comes before its first picture.
     """
 
     run: str
@@ -43,6 +46,7 @@ class PreviewSegment:
     start_ns: int
     end_ns: int
     layout: str
+    lead_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,13 @@ class PreviewRun:
         segment_seconds: The asked length of its segments.
         ended: No more segments come.
         segments: The complete ones by index; at least one.
+        began_ns: Capture time where its clock begins, Unix nanoseconds; it never changes.
     """
 
     segment_seconds: int
     ended: bool
     segments: Sequence[PreviewSegment]
+    began_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +114,9 @@ def carried_on(window: PreviewWindow | None, runs: Sequence[PreviewRun]) -> Prev
 
     Each instant on disk is shown. One that two runs have is shown once, but for part of a segment where they
     meet: segments cannot be cut. A window begins anew where none can be carried on: after a restart of the
-    agent, when all of it has gone, when segments become longer. Its first number is then made from the time,
-    so that it is not behind the numbers before: players go on at a jump ahead and stop at one back.
+    agent, when all of it has gone, when segments become longer. Its first number then comes from the run and
+    the index of the first segment: the numbers are those of before while that run is there and has lost
+    nothing, else ahead of them. Players go on at a jump ahead, at the live end, and stop at one back.
 
     Args:
         window: What viewers were told before.
@@ -123,7 +130,7 @@ def carried_on(window: PreviewWindow | None, runs: Sequence[PreviewRun]) -> Prev
         first = min(_all(runs), key=lambda segment: (segment.start_ns, -segment.end_ns), default=None)
         if first is None:
             return None
-        entries = [PreviewEntry(first, first.end_ns // _NUMBER_NS, first.end_ns // _BREAK_NS, breaks=False)]
+        entries = [_first_entry(first, runs)]
     waiting = _Waiting(runs, entries)
     while (following := waiting.after(entries[-1].segment)) is not None:
         entries.append(_entry_after(entries[-1], following))
@@ -143,6 +150,12 @@ def _kept(window: PreviewWindow, runs: Sequence[PreviewRun]) -> Sequence[Preview
         if (entry.segment.run, entry.segment.index) not in on_disk
     ]
     return window.entries[gone[-1] + 1 :] if gone else window.entries
+
+
+def _first_entry(segment: PreviewSegment, runs: Iterable[PreviewRun]) -> PreviewEntry:
+    began_ns = next(run.began_ns for run in runs if run.segments[0].run == segment.run)
+    discontinuity = began_ns // _BREAK_NS % _BREAK_NUMBERS
+    return PreviewEntry(segment, began_ns // _NUMBER_NS + segment.index, discontinuity, breaks=False)
 
 
 def _entry_after(before: PreviewEntry, segment: PreviewSegment) -> PreviewEntry:

@@ -14,10 +14,12 @@ class ShownSpan:
 
     Attributes:
         interval: Its stretch of the run's timeline.
+        lead_ticks: By how much its first sample comes before that: sound that begins before the picture.
         layout: Its tracks and their parameters.
     """
 
     interval: Interval
+    lead_ticks: int
     layout: str
 
 
@@ -35,5 +37,6 @@ def shown_span(scan: SegmentScan) -> ShownSpan:
     end = scan.end if scan.end > video.end + MIN_PAUSE_TICKS else video.end
     return ShownSpan(
         Interval(video.start, max(end, video.start + 1)),
+        video.start - scan.start,
         " ".join(f"{track.track.value}={track.parameters}" for track in scan.tracks),
     )

@@ -13,6 +13,7 @@ from tests.unit.media.scans import AUDIO_FRAME, audio, place, scan, video
 
 def test_the_video_tells_and_not_the_sound_that_reaches_over_it() -> None:
     found = shown_span(scan(video(0, 6), audio(-0.04, 6.05)))
+    assert found.lead_ticks == place(0) - place(-0.04), "but its first sample is the sound"
     assert found.interval == Interval(place(0), place(6))
 
 
@@ -23,7 +24,8 @@ def test_sound_that_goes_on_without_video_is_shown() -> None:
 
 
 def test_sound_alone_is_shown_from_its_start() -> None:
-    assert shown_span(scan(audio(0.5, 6))).interval.start == place(0.5)
+    found = shown_span(scan(audio(0.5, 6)))
+    assert (found.interval.start, found.lead_ticks) == (place(0.5), 0)
 
 
 def test_tracks_and_parameters_make_the_layout() -> None:

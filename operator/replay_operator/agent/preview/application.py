@@ -17,6 +17,7 @@ from replay_operator.agent.clips import clip_parts
 from replay_operator.agent.directories import open_file_below
 from replay_operator.agent.preview.lent_bytes import send_lent
 from replay_operator.agent.preview.opened_file import OpenedFileResponse
+from replay_operator.agent.preview.page_files import page_answer
 from replay_operator.agent.preview.parts import Preview, ShownVolume
 from replay_operator.agent.preview.threaded_file import send_in_threads
 from replay_operator.agent.segments import SegmentFile
@@ -66,6 +67,9 @@ def make_preview_app(preview: Preview) -> web.Application:
             web.get("/v1/preview/{uid}/segments/{run}/{file}", _segment, name="segment"),
             web.get("/v1/clips/{path:.+}", _clip, name="clip"),
             web.get("/healthz", _health),
+            web.get("/", _page),
+            web.get("/settings.json", _page_settings),
+            web.get("/{file:[a-z]+[.](?:js|css)}", _page),
         ]
     )
     return app
@@ -178,6 +182,18 @@ async def _sent(
     if volume.over_network:
         return await send_in_threads(request, descriptor, headers, files)
     return OpenedFileResponse(descriptor, headers)
+
+
+async def _page(request: web.Request) -> web.StreamResponse:
+    preview = request.app[_PREVIEW]
+    file = preview.page.get(request.match_info.get("file", "index.html"))
+    if file is None:
+        raise FileNotFoundError(errno.ENOENT, "no such file of the page")
+    return page_answer(request, file, preview.origins)
+
+
+async def _page_settings(request: web.Request) -> web.Response:
+    return web.json_response({"origins": sorted(request.app[_PREVIEW].origins)})
 
 
 async def _health(_: web.Request) -> web.Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from replay_operator.agent.file_work import FileWork
 from replay_operator.agent.preview.book import PreviewBook
 from replay_operator.agent.preview.figures import PreviewFigures
 from replay_operator.agent.preview.hot_segments import HotSegments
+from replay_operator.agent.preview.page_files import PageFile, page_files
 from replay_operator.agent.preview.shown_runs import ShownRuns
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.volume import Volume
@@ -45,6 +46,7 @@ class Preview:
         archive: The archive volume.
         clock: Tells the time.
         origins: Whose pages may play; `*` is any.
+        page: The page that shows a buffer, by names of files.
     """
 
     agent: Agent
@@ -57,6 +59,7 @@ class Preview:
     archive: ShownVolume
     clock: AgentClock
     origins: frozenset[str]
+    page: Mapping[str, PageFile]
 
 
 def is_over_network(root: Path) -> bool:
@@ -78,7 +81,7 @@ def make_preview(
     *,
     is_remote: Callable[[Path], bool] = is_over_network,
 ) -> Preview:
-    """Put the parts together. It looks at how the volumes are mounted, and so blocks for a moment.
+    """Put the parts together. It looks at mounts and reads the page, and so blocks for a moment.
 
     Args:
         agent: Whose volumes are shown.
@@ -102,4 +105,5 @@ def make_preview(
         archive=ShownVolume(settings.archive, is_remote(settings.archive)),
         clock=clock,
         origins=frozenset(filter(None, settings.preview_origins.split(","))),
+        page=page_files(settings.preview_player),
     )

@@ -23,8 +23,8 @@ MOST_RUNS = 100
 KEPT_SECONDS = 60.0
 
 _Spans = Mapping[tuple[int, FileStamp], "_Span"]
-_Span = tuple[MediaSpan, str]
-"""First and last instant on the run's clock, and the layout."""
+_Span = tuple[MediaSpan, int, str]
+"""First and last instant on the run's clock, how many ns sound comes before it, and the layout."""
 
 _UNKNOWN_LAYOUT = "unknown"
 
@@ -62,13 +62,10 @@ class ShownRuns:
         spans = await self._spans_of(run.path, complete, seconds)
         segments = []
         for segment in complete:
-            span, layout = spans[segment.index, segment.stamp]
-            segments.append(
-                PreviewSegment(
-                    run.path.run, segment.index, clock[0] + span.start_ns, clock[0] + span.end_ns, layout
-                )
-            )
-        return PreviewRun(seconds, ended, segments)
+            span, lead_ns, layout = spans[segment.index, segment.stamp]
+            start_ns, end_ns = clock[0] + span.start_ns, clock[0] + span.end_ns
+            segments.append(PreviewSegment(run.path.run, segment.index, start_ns, end_ns, layout, lead_ns))
+        return PreviewRun(seconds, ended, segments, clock[0])
 
     async def _spans_of(self, path: RunPath, segments: Sequence[SegmentFile], seconds: int) -> _Spans:
         known = self._spans.get(path, {})
@@ -93,14 +90,14 @@ def _read(volume: Volume, path: RunPath, segments: Sequence[SegmentFile], second
 def _span(segment: SegmentFile, record: IndexRecord | None, seconds: int) -> _Span:
     shown = _from_record(segment, record, seconds)
     if shown is not None:
-        interval = shown.interval
-        return MediaSpan(
-            nanoseconds_after_epoch(interval.start), nanoseconds_after_epoch(interval.end)
-        ), shown.layout
+        start, end = shown.interval.start, shown.interval.end
+        start_ns = nanoseconds_after_epoch(start)
+        lead_ns = start_ns - nanoseconds_after_epoch(start - shown.lead_ticks)
+        return MediaSpan(start_ns, nanoseconds_after_epoch(end)), lead_ns, shown.layout
     if segment.span is None:
         raise ValueError(f"segment {segment.index} is not complete")
     # An index that cannot be kept costs 60 ms of exactness, and no reading of whole segments.
-    return segment.span, _UNKNOWN_LAYOUT
+    return segment.span, 0, _UNKNOWN_LAYOUT
 
 
 def _from_record(segment: SegmentFile, record: IndexRecord | None, seconds: int) -> ShownSpan | None:

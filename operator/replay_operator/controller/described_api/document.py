@@ -15,6 +15,7 @@ from openapi_pydantic import (
     Parameter,
     PathItem,
     Reference,
+    RequestBody,
     Response,
     Schema,
     SecurityScheme,
@@ -40,6 +41,8 @@ class Described:
         problems: What else may come, by status, with the reason.
         place: Where the parameters are.
         method: Of the request.
+        body: The model of what is sent, None for nothing.
+        success: The status of the answer.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Described:
     problems: Mapping[str, str]
     place: Literal["query", "path"] = "query"
     method: Literal["get", "post"] = "get"
+    body: type[BaseModel] | None = None
+    success: Literal["200", "201"] = "200"
 
 
 def openapi_document(title: str, summary: str, paths: Mapping[str, Described]) -> dict[str, Any]:
@@ -78,11 +83,17 @@ def openapi_document(title: str, summary: str, paths: Mapping[str, Described]) -
 def _operation(described: Described) -> Operation:
     answer = described.answer
     answers: dict[str, Response | Reference] = {
-        "200": Response(description=answer.__doc__ or "", content=_content("application/json", answer))
+        described.success: Response(
+            description=answer.__doc__ or "", content=_content("application/json", answer)
+        )
     }
     for status, description in described.problems.items():
         answers[status] = Response(description=description, content=_content(PROBLEM_TYPE, Problem))
+    body = described.body
     return Operation(
+        requestBody=None
+        if body is None
+        else RequestBody(required=True, content=_content("application/json", body)),
         operationId=described.name,
         summary=described.summary,
         parameters=[*_parameters(described.question, described.place)],
