@@ -126,24 +126,45 @@ async def test_a_recording_buffer_moves_on_also_when_the_agent_is_restarted(
 
 
 async def test_forged_and_expired_addresses_open_nothing(
-    browser_page: Page, shown: ShownBuffer, made_runs: Callable[[str], Path]
+    page_of_chromium: Page, shown: ShownBuffer, made_runs: Callable[[str], Path]
 ) -> None:
     await shown.record(made_runs("first"), SHAPES["first"], name=RUNS[0])
     good = shown.query()
     forged = good[:-4] + ("AAAA" if not good.endswith("AAAA") else "BBBB")
     for query in (forged, shown.query(uid="another"), shown.query(lives_seconds=-1)):
-        await browser_page.open(shown.page(query))
-        await browser_page.evaluate(VIEWER)
-        await browser_page.evaluate("until(() => message().includes('ask for a new one'))")
-        assert await browser_page.evaluate("video.readyState") == 0
+        await page_of_chromium.open(shown.page(query))
+        await page_of_chromium.evaluate(VIEWER)
+        await page_of_chromium.evaluate("until(() => message().includes('ask for a new one'))")
+        assert await page_of_chromium.evaluate("video.readyState") == 0
 
 
 async def test_an_address_that_expires_while_somebody_looks_ends_that(
-    browser_page: Page, shown: ShownBuffer, ten_minutes: Path
+    page_of_chromium: Page, shown: ShownBuffer, ten_minutes: Path
 ) -> None:
     await shown.record(ten_minutes, TEN_MINUTES, name=RUNS[0])
-    await watch(browser_page, shown)
+    await watch(page_of_chromium, shown)
     shown.clock.advance(3601)
-    at = await browser_page.evaluate(f"onBar({START + 60})")
-    await browser_page.drag(at, at)
-    await browser_page.evaluate("until(() => message().includes('has expired'))")
+    at = await page_of_chromium.evaluate(f"onBar({START + 60})")
+    await page_of_chromium.drag(at, at)
+    await page_of_chromium.evaluate("until(() => message().includes('has expired'))")
+
+
+async def test_it_goes_on_when_numbers_name_other_segments_than_before(
+    page_of_chromium: Page, shown: ShownBuffer, made_runs: Callable[[str], Path]
+) -> None:
+    run, shape = made_runs("second"), SHAPES["second"]
+    await shown.record(run, shape, 5, name=RUNS[1])
+    await shown.forget(RUNS[1], 2)
+    await watch(page_of_chromium, shown)
+    await page_of_chromium.evaluate("pause()")
+    assert_shows(await look_at(page_of_chromium, 16.2), 16.2)
+
+    # The lost one counted for nothing; after this, each has the number of the one behind it.
+    await shown.forget(RUNS[1], 0, 1)
+    await shown.restart()
+    await shown.record(run, shape, name=RUNS[1])
+    await page_of_chromium.evaluate(f"until(() => told('newest') > {START + 19.3})")
+    await page_of_chromium.evaluate("until(() => video.readyState >= 2 && !video.seeking)")
+    assert await page_of_chromium.evaluate("told('shown')") == pytest.approx(START + 16.2, abs=0.1)
+    assert_shows(await look_at(page_of_chromium, 18.6), 18.6)
+    assert await page_of_chromium.evaluate("message()") == ""

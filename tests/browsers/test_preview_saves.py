@@ -188,42 +188,44 @@ async def test_what_is_marked_in_the_page_becomes_the_clip_between_the_marks(
 
 
 async def test_what_the_application_refuses_is_told_in_the_page_and_makes_nothing(
-    browser_page: Page, installed: Installed
+    page_of_chromium: Page, installed: Installed
 ) -> None:
     installed.application.may_save = False
-    await look_into_frame(browser_page, installed)
-    await click(browser_page, f"(expectPicture(), onBar({START + 2}))")
-    await browser_page.evaluate("seen()", in_frame=True)
-    await click(browser_page, "middle('mark-in')")
-    await click(browser_page, f"(expectPicture(), onBar({START + 5}))")
-    await browser_page.evaluate("seen()", in_frame=True)
-    await click(browser_page, "middle('mark-out')")
-    await click(browser_page, "middle('save')")
-    await browser_page.evaluate("until(() => message() === 'Not saved: you may only look.')", in_frame=True)
+    await look_into_frame(page_of_chromium, installed)
+    await click(page_of_chromium, f"(expectPicture(), onBar({START + 2}))")
+    await page_of_chromium.evaluate("seen()", in_frame=True)
+    await click(page_of_chromium, "middle('mark-in')")
+    await click(page_of_chromium, f"(expectPicture(), onBar({START + 5}))")
+    await page_of_chromium.evaluate("seen()", in_frame=True)
+    await click(page_of_chromium, "middle('mark-out')")
+    await click(page_of_chromium, "middle('save')")
+    await page_of_chromium.evaluate(
+        "until(() => message() === 'Not saved: you may only look.')", in_frame=True
+    )
     assert installed.cluster.made == []
 
 
 async def test_keys_mark_and_a_mark_can_be_dragged_and_without_an_application_the_page_tells_the_times(
-    browser_page: Page, shown: ShownBuffer, made_runs: Callable[[str], Path]
+    page_of_chromium: Page, shown: ShownBuffer, made_runs: Callable[[str], Path]
 ) -> None:
     await shown.record(made_runs("first"), SHAPES["first"], name=RUN)
-    await browser_page.open(shown.page())
-    await browser_page.evaluate(VIEWER)
-    await browser_page.evaluate("until(() => video.currentTime > 0 && video.readyState >= 2)")
-    await browser_page.evaluate("pause()")
-    await browser_page.press("o")
-    at = await browser_page.evaluate(f"(expectPicture(), onBar({START + 2}))")
-    await browser_page.drag(at, at)
-    await browser_page.evaluate("seen()")
-    await browser_page.press("i")
-    await browser_page.drag(
-        await browser_page.evaluate("middle('in')"),
-        await browser_page.evaluate(f"onBar({START + 4})"),
+    await page_of_chromium.open(shown.page())
+    await page_of_chromium.evaluate(VIEWER)
+    await page_of_chromium.evaluate("until(() => video.currentTime > 0 && video.readyState >= 2)")
+    await page_of_chromium.evaluate("pause()")
+    await page_of_chromium.press("o")
+    at = await page_of_chromium.evaluate(f"(expectPicture(), onBar({START + 2}))")
+    await page_of_chromium.drag(at, at)
+    await page_of_chromium.evaluate("seen()")
+    await page_of_chromium.press("i")
+    await page_of_chromium.drag(
+        await page_of_chromium.evaluate("middle('in')"),
+        await page_of_chromium.evaluate(f"onBar({START + 4})"),
     )
-    save = await browser_page.evaluate("middle('save')")
-    await browser_page.drag(save, save)
-    await browser_page.evaluate("until(() => message().startsWith('No application'))")
-    told = re.search(r"from (\S+Z) to (\S+Z)\.$", await browser_page.evaluate("message()"))
+    save = await page_of_chromium.evaluate("middle('save')")
+    await page_of_chromium.drag(save, save)
+    await page_of_chromium.evaluate("until(() => message().startsWith('No application'))")
+    told = re.search(r"from (\S+Z) to (\S+Z)\.$", await page_of_chromium.evaluate("message()"))
     assert told is not None
     begin, end = (datetime.fromisoformat(found).timestamp() - START for found in told.groups())
     assert begin == pytest.approx(4, abs=0.05), "a pixel of the bar is 16 ms"

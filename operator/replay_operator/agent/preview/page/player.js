@@ -49,8 +49,16 @@ export class Player {
   #seeking() {
     const [before, part] = [this.#last, partAt(this.#pieces(), this.#video.currentTime)];
     const jumped = before !== null && Math.abs(this.#video.currentTime - before.place) > JUMP_SECONDS;
-    if (jumped && part !== before.part) this.#hls.currentLevel = this.#hls.loadLevel; // empties the buffer
+    if (jumped && part !== before.part) this.#empty();
     this.#remember();
+  }
+
+  #empty() {
+    this.#hls.currentLevel = this.#hls.loadLevel;
+    // Chromium does not always end a seek that was begun before its buffer was emptied.
+    this.#hls.once(Hls.Events.FRAG_BUFFERED, () => {
+      if (this.#video.seeking) this.#video.currentTime += 0;
+    });
   }
 
   #remember() {
