@@ -226,8 +226,8 @@ async def test_the_description_is_valid_openapi_and_its_answers_keep_to_it(back_
         document = await answer.json()
     validate(document)
     served = {path: set(item) for path, item in document["paths"].items()}
-    assert served["/v1/buffers/{name}/preview"] == {"post"}
-    assert served["/v1/captures/{name}/download"] == {"post"}
+    paths = ("buffers/{name}/preview", "buffers/{name}/captures", "captures/{name}/download")
+    assert served == {f"/v1/{path}": {"post"} for path in paths}
     for path in ("/v1/buffers/alice-screen/preview", "/v1/captures/goal/download"):
         _, told = await back_end.ask(path)
         described = document["components"]["schemas"]["SignedAddress"]
@@ -246,6 +246,7 @@ async def test_the_page_for_people_needs_no_token_and_runs_nothing(back_end: Bac
         text = await answer.text()
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "POST /v1/captures/{name}/download" in text
+    assert 'It is sent as JSON: <a href="#BetweenRange">' in text
     assert "<script" not in text
 
 
