@@ -24,6 +24,7 @@ from tests.builders import BUFFER_UID, buffer_body, capture_body
 NOW = datetime(2026, 11, 23, 14, 0, 0, 250_000, tzinfo=UTC)
 TOKEN = "a-token-of-the-back-end"
 KEY = SigningKey(b"a-secret-that-nobody-guesses-0001")
+BUCKET_URL = "s3://clips/goal-0d4f7d3c.mp4"
 CLIP = "team/user 42/2026-11-22/goal-0d4f7d3c.mp4"
 
 
@@ -36,6 +37,8 @@ class KnownObjects:
             (BUFFERS.plural, "alice-screen"): buffer_body(),
             (CAPTURES.plural, "goal"): capture_body() | {"status": {"clip": clip}},
             (CAPTURES.plural, "young"): capture_body(name="young"),
+            (CAPTURES.plural, "away"): capture_body(name="away")
+            | {"status": {"clip": clip | {"url": BUCKET_URL}, "upload": {"localCopy": "Dropped"}}},
         }
         self.asked: list[str] = []
         self.made: list[dict[str, Any]] = []
@@ -194,6 +197,12 @@ async def test_what_cannot_be_answered_has_a_sentence_and_nothing_from_inside(
     assert "10.0.0.1" not in answer["detail"]
 
 
+async def test_a_clip_that_is_in_object_storage_only_has_no_address_here(back_end: BackEnd) -> None:
+    status, answer = await back_end.ask("/v1/captures/away/download")
+    assert status == 409
+    assert BUCKET_URL in answer["detail"]
+
+
 @pytest.mark.parametrize("name", ["a%2Cmetadata.name!%3Db", "..%2Fx", "UPPER", "a%20b", "x" * 254, "%00"])
 async def test_the_api_server_is_asked_for_names_alone(back_end: BackEnd, name: str) -> None:
     status, _ = await back_end.ask(f"/v1/buffers/{name}/preview")
@@ -217,8 +226,8 @@ async def test_the_description_is_valid_openapi_and_its_answers_keep_to_it(back_
         document = await answer.json()
     validate(document)
     served = {path: set(item) for path, item in document["paths"].items()}
-    assert served["/v1/buffers/{name}/preview"] == {"post"}
-    assert served["/v1/captures/{name}/download"] == {"post"}
+    paths = ("buffers/{name}/preview", "buffers/{name}/captures", "captures/{name}/download")
+    assert served == {f"/v1/{path}": {"post"} for path in paths}
     for path in ("/v1/buffers/alice-screen/preview", "/v1/captures/goal/download"):
         _, told = await back_end.ask(path)
         described = document["components"]["schemas"]["SignedAddress"]
@@ -237,6 +246,7 @@ async def test_the_page_for_people_needs_no_token_and_runs_nothing(back_end: Bac
         text = await answer.text()
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "POST /v1/captures/{name}/download" in text
+    assert 'It is sent as JSON: <a href="#BetweenRange">' in text
     assert "<script" not in text
 
 

@@ -22,6 +22,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from replay_operator.address_keys import KEY_FILES, AddressKeys
 from replay_operator.api.model import API_VERSION, ApiModel
 from replay_operator.api.replaycapture import CAPTURE_KIND, BetweenRange
+from replay_operator.api.upload import LocalCopy
 from replay_operator.bearer_tokens import TokenFiles, bearer_token
 from replay_operator.cluster.gateway import ClusterError, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
@@ -236,9 +237,15 @@ async def _download(request: web.Request) -> web.Response:
     found = await _object(request, CAPTURES)
     if found is None:
         return problem(HTTPStatus.NOT_FOUND, "there is no ReplayCapture of this name")
-    path = found.get("status", {}).get("clip", {}).get("path")
+    status = found.get("status", {})
+    clip = status.get("clip", {})
+    path = clip.get("path")
     if not path:
         return problem(HTTPStatus.CONFLICT, "this capture has no clip: its status says why, or when it will")
+    if status.get("upload", {}).get("localCopy") == LocalCopy.DROPPED:
+        return problem(
+            HTTPStatus.CONFLICT, f"this clip is in object storage only: get it from {clip.get('url')}"
+        )
     return await _address(request, Scope("clip", path), f"/v1/clips/{quote(path)}")
 
 

@@ -68,7 +68,7 @@ def describe() -> dict[str, Any]:
                 {
                     **_NOT_NOW,
                     "404": "There is no ReplayCapture of this name.",
-                    "409": "The capture has no clip yet, or will never have one: its status says which.",
+                    "409": "There is no clip yet, or never, or in object storage only; `detail` says which.",
                 },
                 place="path",
                 method="post",

@@ -51,6 +51,9 @@ def _paths(paths: dict[str, Any]) -> Iterator[str]:
                 for given in operation["parameters"]
             ],
         )
+        if "requestBody" in operation:
+            (content,) = operation["requestBody"]["content"].values()
+            yield f"<p>It is sent as JSON: {_kind(content['schema'])}.</p>"
         yield from _table(
             ("answer", "what it is", ""),
             [
