@@ -237,6 +237,29 @@ async def test_a_capture_does_not_expire_before_its_clip_is_in_the_bucket(rig: R
     assert not exists(rig)
 
 
+async def test_a_capture_does_not_expire_before_its_local_copy_has_gone_or_is_known_to_stay() -> None:
+    for refusal in (None, "it belongs to another capture"):
+        rig = with_bucket(keep_local_copy=False)
+        await uploading(rig, ttlSecondsAfterFinished=0)
+        ends(rig, uploads(rig)[0], SENT)
+        rig.agent.away = True
+        assert await rig.reconcile_capture() == 30
+        assert exists(rig)
+        rig.agent.away, rig.agent.refused_clip = False, refusal
+        await rig.reconcile_capture()
+        assert not exists(rig)
+
+
+async def test_an_upload_that_is_under_way_holds_nothing_when_the_bucket_is_switched_off(rig: Rig) -> None:
+    await uploading(rig, ttlSecondsAfterFinished=0)
+    without = Rig(rig.outside)
+    for body in rig.cluster.all_of(CAPTURES):
+        without.captures.put(body)
+    await without.look()
+    await without.reconcile_capture()
+    assert not exists(without)
+
+
 # --- places
 
 

@@ -14,7 +14,6 @@ from replay_operator.api.replaycapture import (
     ReplayCapture,
     ResolvedRange,
 )
-from replay_operator.api.upload import Upload, UploadState
 from replay_operator.cluster.status import status_patch
 from replay_operator.domain.capture_end import (
     FINALIZER,
@@ -52,13 +51,13 @@ def finished(state: CaptureState = CaptureState.READY, **spec: Any) -> ReplayCap
 def test_a_finished_capture_expires_so_many_seconds_after_its_end(state: CaptureState) -> None:
     done = finished(state, ttlSecondsAfterFinished=60)
     assert finished_at(done) == at(10)
-    early = decide_finished(done, at(69), notifies=False, uploads=True)
+    early = decide_finished(done, at(69), notifies=False, upload_waits=False)
     assert (early.act, early.recheck) == (AfterFinish.KEEP, at(70))
-    assert decide_finished(done, at(70), notifies=False, uploads=True).act is AfterFinish.DELETE
+    assert decide_finished(done, at(70), notifies=False, upload_waits=False).act is AfterFinish.DELETE
 
 
 def test_without_a_ttl_it_stays() -> None:
-    decision = decide_finished(finished(), at(10**8), notifies=False, uploads=True)
+    decision = decide_finished(finished(), at(10**8), notifies=False, upload_waits=False)
     assert (decision.act, decision.recheck) == (AfterFinish.KEEP, None)
 
 
@@ -74,7 +73,7 @@ def test_without_a_ttl_it_stays() -> None:
 )
 def test_what_gitops_tracks_is_held_and_the_status_says_by_which_mark(place: str, name: str) -> None:
     done = with_meta(finished(ttlSecondsAfterFinished=0), **{place: {name: "x"}})
-    decision = decide_finished(done, at(20), notifies=False, uploads=True)
+    decision = decide_finished(done, at(20), notifies=False, upload_waits=False)
     assert decision.act is AfterFinish.HOLD
     held = find_condition(decision.status.conditions, "TTLExpired")
     assert held is not None
@@ -83,7 +82,7 @@ def test_what_gitops_tracks_is_held_and_the_status_says_by_which_mark(place: str
     after = done.model_copy(update={"status": decision.status})
     assert is_held(after)
     assert not is_held(done)
-    again = decide_finished(after, at(9000), notifies=False, uploads=True)
+    again = decide_finished(after, at(9000), notifies=False, upload_waits=False)
     assert status_patch("1", after.status, again.status) is None, "it is written once"
     assert kstatus(1, 1, after.status.conditions) is KStatus.CURRENT
 
@@ -97,38 +96,33 @@ def test_a_mark_that_means_nothing_holds_nothing() -> None:
 def test_a_hold_ends_with_its_cause(released_by: str) -> None:
     tracked = with_meta(finished(ttlSecondsAfterFinished=0), labels={"helm.toolkit.fluxcd.io/name": "x"})
     held = tracked.model_copy(
-        update={"status": decide_finished(tracked, at(20), notifies=False, uploads=True).status}
+        update={"status": decide_finished(tracked, at(20), notifies=False, upload_waits=False).status}
     )
     if released_by == "mark removed":
         assert (
-            decide_finished(with_meta(held, labels={}), at(21), notifies=False, uploads=True).act
+            decide_finished(with_meta(held, labels={}), at(21), notifies=False, upload_waits=False).act
             is AfterFinish.DELETE
         )
         return
     ttl = None if released_by == "ttl removed" else 9000
     later = held.model_copy(update={"spec": held.spec.model_copy(update={"ttl_seconds_after_finished": ttl})})
-    decision = decide_finished(later, at(21), notifies=False, uploads=True)
+    decision = decide_finished(later, at(21), notifies=False, upload_waits=False)
     assert decision.act is AfterFinish.KEEP
     assert find_condition(decision.status.conditions, "TTLExpired") is None
 
 
-@pytest.mark.parametrize("state", UploadState)
-def test_a_capture_does_not_expire_while_its_clip_has_to_go_to_the_bucket(state: UploadState) -> None:
+def test_a_capture_does_not_expire_while_its_clip_has_to_go_to_the_bucket() -> None:
     done = finished(ttlSecondsAfterFinished=0)
-    status = done.status.model_copy(update={"upload": Upload(state=state)})
-    act = decide_finished(
-        done.model_copy(update={"status": status}), at(20), notifies=False, uploads=True
-    ).act
-    waits = state in (UploadState.PENDING, UploadState.RETRYING)
-    assert act is (AfterFinish.KEEP if waits else AfterFinish.DELETE)
+    assert decide_finished(done, at(20), notifies=False, upload_waits=True).act is AfterFinish.KEEP
+    assert decide_finished(done, at(20), notifies=False, upload_waits=False).act is AfterFinish.DELETE
 
 
 def test_a_capture_whose_outcome_is_not_told_yet_does_not_expire() -> None:
     done = finished(ttlSecondsAfterFinished=0)
     news = Notification(state=NotificationState.PENDING)
     untold = done.model_copy(update={"status": done.status.model_copy(update={"notification": news})})
-    assert decide_finished(untold, at(20), notifies=True, uploads=True).act is AfterFinish.KEEP
-    assert decide_finished(untold, at(20), notifies=False, uploads=True).act is AfterFinish.DELETE, (
+    assert decide_finished(untold, at(20), notifies=True, upload_waits=False).act is AfterFinish.KEEP
+    assert decide_finished(untold, at(20), notifies=False, upload_waits=False).act is AfterFinish.DELETE, (
         "nobody tells any more"
     )
 
@@ -136,7 +130,7 @@ def test_a_capture_whose_outcome_is_not_told_yet_does_not_expire() -> None:
 def test_a_policy_that_changes_after_the_end_is_observed_for_kstatus() -> None:
     changed = with_meta(finished(), generation=2)
     assert kstatus(2, changed.status.observed_generation, changed.status.conditions) is KStatus.IN_PROGRESS
-    status = decide_finished(changed, at(20), notifies=False, uploads=True).status
+    status = decide_finished(changed, at(20), notifies=False, upload_waits=False).status
     assert kstatus(2, status.observed_generation, status.conditions) is KStatus.CURRENT
     assert {c.observed_generation for c in status.conditions} == {2}
     assert [c.last_transition_time for c in status.conditions] == [at(10)]

@@ -21,6 +21,7 @@ from replay_operator.controller.bucket_removal import BucketRemoval
 from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.notify import Notifier
 from replay_operator.controller.store import ObjectStore
+from replay_operator.controller.uploads import ClipUploads
 from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.capture_end import (
     FINALIZER,
@@ -48,7 +49,6 @@ class RetirementSettings:
     namespace: str
     job_keep_seconds: int
     clip_deletion_timeout: timedelta
-    uploads: bool
 
 
 class CaptureRetirement:
@@ -60,6 +60,7 @@ class CaptureRetirement:
         settings: RetirementSettings,
         gateway: KubernetesGateway,
         agent: AgentClient,
+        uploads: ClipUploads | None,
         removal: BucketRemoval,
         captures: ObjectStore[ReplayCapture],
         jobs: JobStore,
@@ -70,6 +71,7 @@ class CaptureRetirement:
         self._settings = settings
         self._gateway = gateway
         self._agent = agent
+        self._uploads = uploads
         self._removal = removal
         self._captures = captures
         self._jobs = jobs
@@ -98,7 +100,10 @@ class CaptureRetirement:
         ended = [job for job in self._jobs.of_capture(capture.metadata.uid) if is_left_over(job)]
         known = await self._with_extras(capture, ended)
         decision = decide_finished(
-            known, self._clock(), notifies=self._notifier is not None, uploads=self._settings.uploads
+            known,
+            self._clock(),
+            notifies=self._notifier is not None,
+            upload_waits=self._uploads is not None and self._uploads.is_wanted(capture),
         )
         written = await self._writer.write_capture(capture, decision.status)
         for job in ended:

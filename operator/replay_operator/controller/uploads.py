@@ -87,6 +87,16 @@ class ClipUploads:
         """Look whether somebody's turn has come."""
         self._places.look()
 
+    def is_wanted(self, capture: ReplayCapture) -> bool:
+        """Tell whether something is left to do for a clip, so that its capture has to stay.
+
+        Args:
+            capture: That `look_after` has looked after.
+        """
+        if capture.status.upload is None or capture.metadata.uid in self._not_ours:
+            return False
+        return not is_at_rest(capture, keep_local_copy=self._settings.target.keep_local_copy)
+
     async def look_after(self, capture: ReplayCapture) -> tuple[ReplayCapture, float | None]:
         """Bring the clip of a finished capture forward.
 

@@ -24,7 +24,6 @@ from replay_operator.api.replaycapture import (
 )
 from replay_operator.domain.capture_state import finished_at
 from replay_operator.domain.layout import clip_path
-from replay_operator.domain.uploads import is_under_way
 
 FINALIZER = f"{GROUP}/clip"
 """On captures with `deletionPolicy: Delete` and on no others."""
@@ -95,7 +94,7 @@ def gitops_mark(meta: ObjectMeta) -> str | None:
 
 
 def decide_finished(
-    capture: ReplayCapture, now: datetime, *, notifies: bool, uploads: bool
+    capture: ReplayCapture, now: datetime, *, notifies: bool, upload_waits: bool
 ) -> FinishedDecision:
     """Decide what to do with a finished capture.
 
@@ -103,7 +102,7 @@ def decide_finished(
         capture: Finished.
         now: Time of the decision.
         notifies: Whether the install tells outcomes; an object that has not been told yet stays.
-        uploads: Whether the install has a bucket; an object whose clip is on its way there stays.
+        upload_waits: Whether something is left to do for the clip's way to a bucket; until then it stays.
     """
     status = _observed(capture)
     ended, ttl_seconds = finished_at(capture), capture.spec.ttl_seconds_after_finished
@@ -112,7 +111,7 @@ def decide_finished(
     expires_at = ended + timedelta(seconds=ttl_seconds)
     if now < expires_at:
         return FinishedDecision(AfterFinish.KEEP, _not_held(status), recheck=expires_at)
-    if (uploads and is_under_way(capture)) or (notifies and has_untold_news(capture)):
+    if upload_waits or (notifies and has_untold_news(capture)):
         return FinishedDecision(AfterFinish.KEEP, status)  # its end wakes us
     mark = gitops_mark(capture.metadata)
     if mark is None:
