@@ -187,4 +187,5 @@ async def test_the_same_instant_sounds_the_same_in_two_runs(
     overlap = min(len(first) - shift, len(second)) - 4096
     assert overlap > rate // 4
     difference = first[shift + 2048 : shift + 2048 + overlap] - second[2048 : 2048 + overlap]
-    assert float(np.abs(difference).mean()) < 0.02
+    # The shift is whole samples: half a sample of a tone of 1640 Hz, its highest, makes 0.022.
+    assert float(np.abs(difference).mean()) < 0.03
