@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +111,16 @@ def test_a_pause_of_all_tracks_is_a_break_and_jitter_is_none() -> None:
 def test_other_tracks_or_parameters_are_a_break() -> None:
     parts = [segment("a", 0, 0, 10, "aac"), segment("a", 1, 10, 20), segment("a", 2, 20, 30)]
     assert breaks(carried_on(None, [PreviewRun(10, ended=False, segments=parts, began_ns=T0)])) == [("a", 1)]
+
+
+@pytest.mark.parametrize("hours", range(0, 24, 3))
+def test_when_all_that_was_told_has_gone_the_breaks_count_on(hours: int) -> None:
+    told = carried_on(None, [run("a", 0, 2)])
+    after = carried_on(told, [run("b", 60 + hours * 3600, 2)])
+    assert told is not None
+    assert after is not None
+    assert after.entries[0].discontinuity == told.entries[-1].discontinuity + 1
+    assert after.entries[0].number > told.entries[-1].number
 
 
 def test_a_run_that_goes_on_is_not_left_for_one_that_has_begun_beside_it() -> None:

@@ -130,7 +130,7 @@ def carried_on(window: PreviewWindow | None, runs: Sequence[PreviewRun]) -> Prev
         first = min(_all(runs), key=lambda segment: (segment.start_ns, -segment.end_ns), default=None)
         if first is None:
             return None
-        entries = [_first_entry(first, runs)]
+        entries = [_first_entry(first, runs, window)]
     waiting = _Waiting(runs, entries)
     while (following := waiting.after(entries[-1].segment)) is not None:
         entries.append(_entry_after(entries[-1], following))
@@ -152,9 +152,14 @@ def _kept(window: PreviewWindow, runs: Sequence[PreviewRun]) -> Sequence[Preview
     return window.entries[gone[-1] + 1 :] if gone else window.entries
 
 
-def _first_entry(segment: PreviewSegment, runs: Iterable[PreviewRun]) -> PreviewEntry:
+def _first_entry(
+    segment: PreviewSegment, runs: Iterable[PreviewRun], before: PreviewWindow | None
+) -> PreviewEntry:
     began_ns = next(run.began_ns for run in runs if run.segments[0].run == segment.run)
-    discontinuity = began_ns // _BREAK_NS % _BREAK_NUMBERS
+    if before is not None:  # the remainder of a later time may be smaller
+        discontinuity = before.entries[-1].discontinuity + 1
+    else:
+        discontinuity = began_ns // _BREAK_NS % _BREAK_NUMBERS
     return PreviewEntry(segment, began_ns // _NUMBER_NS + segment.index, discontinuity, breaks=False)
 
 
