@@ -66,8 +66,12 @@ class Plugin:
 
     @contextmanager
     def started(self, *arguments: str, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a command of the plugin; what is left of it at the end of the block is killed."""
-        command = [str(self.kubectl), "replay", *arguments, "-n", self.namespace]
+        """Start a command of the plugin; what is left of it at the end of the block is killed.
+
+        SIGINT ends it, as in a terminal: a shell that runs the tests in the background has it ignored.
+        """
+        terminal = ["env", "--default-signal=INT"]
+        command = [*terminal, str(self.kubectl), "replay", *arguments, "-n", self.namespace]
         with subprocess.Popen(
             command,
             cwd=directory,
