@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from replay_operator.agent.settings import AgentSettings
-from replay_operator.settings import OperatorSettings
+from replay_operator.settings import OperatorSettings, UploadSettings
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
 pytestmark = pytest.mark.cluster
@@ -216,12 +216,17 @@ def test_each_setting_that_is_offered_in_a_comment_is_one_and_can_be_set(
 ) -> None:
     text = (MANIFESTS / "base" / "settings.yaml").read_text()
     offered = yaml.safe_load("\n".join(re.findall(r"^ +# (REPLAY_[A-Z_]+: .+)$", text, flags=re.MULTILINE)))
-    known = {f"REPLAY_{field.upper()}" for field in type(settings).model_fields}
+    known = {
+        f"{model.model_config['env_prefix']}{field}".upper()
+        for model in (OperatorSettings, UploadSettings)
+        for field in model.model_fields
+    }
     assert offered.keys() <= known - find(base, "ConfigMap", "replay-operator-settings")["data"].keys()
     for name, value in offered.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("REPLAY_NOTIFY_SECRET", "from a Secret")
     assert OperatorSettings().webhook_port is not None
+    assert UploadSettings().bucket is not None
     assert settings.webhook_port is None, "closed unless somebody wants it"
 
 
