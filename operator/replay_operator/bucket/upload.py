@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -186,14 +186,8 @@ async def _is_this(found: StoredObject, file: BinaryIO, request: UploadRequest) 
     if found.length != request.bytes or found.sha256 is None:
         return False
     whole = hashlib.sha256()
-    digests = [digest async for digest in _digests(file, request, whole)]
+    digests = [(await asyncio.to_thread(_read, file, part, whole))[1] for part in parts_of(request.bytes)]
     return request.sha256 in (None, whole.hexdigest()) and _agrees(found, digests, request)
-
-
-async def _digests(file: BinaryIO, request: UploadRequest, whole: hashlib._Hash) -> AsyncIterator[bytes]:
-    for part in parts_of(request.bytes):
-        _, digest = await asyncio.to_thread(_read, file, part, whole)
-        yield digest
 
 
 def _agrees(found: StoredObject, digests: Sequence[bytes], request: UploadRequest) -> bool:

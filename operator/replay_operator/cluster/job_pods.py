@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from replay_operator.cluster.gateway import KubernetesGateway
+from replay_operator.cluster.resources import PODS
+
+Answer = TypeVar("Answer", bound=BaseModel)
 Json = dict[str, Any]
 
 ARCHIVE_MOUNT = "/archive"
@@ -63,12 +70,35 @@ def _affinity(*, beside_agent: bool, node_labels: tuple[tuple[str, str], ...]) -
     return {"affinity": affinity} if affinity else {}
 
 
-def termination_messages(pods: tuple[Json, ...]) -> tuple[str, ...]:
-    """Give what the containers of a Job have left in their termination messages, the newest first.
+async def pods_of(gateway: KubernetesGateway, namespace: str, job: Json) -> tuple[Json, ...]:
+    """Give the pods of a Job.
+
+    Args:
+        gateway: The Kubernetes API.
+        namespace: Where the Job is.
+        job: The Job.
+    """
+    return await gateway.list(
+        PODS, namespace, labels=f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+    )
+
+
+def answers_of(pods: tuple[Json, ...], model: type[Answer]) -> Iterator[Answer]:
+    """Give what the containers of a Job have answered, the newest first. What is no answer is passed over.
 
     Args:
         pods: The Job's pods.
+        model: Of an answer.
     """
+    for message in _termination_messages(pods):
+        try:
+            answer = model.model_validate_json(message)
+        except ValidationError:
+            continue
+        yield answer
+
+
+def _termination_messages(pods: tuple[Json, ...]) -> tuple[str, ...]:
     # The later container knows more, and times have whole seconds.
     messages = [
         (str(ended.get("finishedAt", "")), order, str(ended["message"]))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pydantic import ValidationError
-
 from replay_operator.api.capture_job import REQUEST_VARIABLE, CaptureRequest, CaptureResult, ExitCode
 from replay_operator.api.meta import ObjectMeta
 from replay_operator.cluster.gateway import KubernetesGateway
@@ -17,10 +15,11 @@ from replay_operator.cluster.job_pods import (
     EVICTED_COUNTS_NOT,
     TMP_MOUNT,
     TMP_VOLUME,
+    answers_of,
     pod_basis,
-    termination_messages,
+    pods_of,
 )
-from replay_operator.cluster.resources import CAPTURES, JOBS, PODS
+from replay_operator.cluster.resources import CAPTURES, JOBS
 from replay_operator.domain.captures import job_name
 
 CAPTURE_UID_LABEL = "replaybuffer.dev/capture-uid"
@@ -221,14 +220,9 @@ def termination_result(pods: tuple[dict[str, Any], ...], capture_uid: str) -> Ca
         pods: The Job's pods.
         capture_uid: Whose result it must be.
     """
-    for message in termination_messages(pods):
-        try:
-            result = CaptureResult.model_validate_json(message)
-        except ValidationError:
-            continue
-        if result.capture_uid == capture_uid:
-            return result
-    return None
+    return next(
+        (found for found in answers_of(pods, CaptureResult) if found.capture_uid == capture_uid), None
+    )
 
 
 async def view_job(
@@ -245,6 +239,5 @@ async def view_job(
     phase, message = job_phase(job)
     if job is None or phase in (JobPhase.ABSENT, JobPhase.RUNNING):
         return JobView(phase)
-    selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-    pods = await gateway.list(PODS, namespace, labels=selector)
+    pods = await pods_of(gateway, namespace, job)
     return JobView(phase, termination_result(pods, capture_uid), message)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from replay_operator.api.capture_job import ExitCode
 from replay_operator.api.meta import ObjectMeta
 from replay_operator.api.removal_job import (
@@ -16,9 +14,8 @@ from replay_operator.api.removal_job import (
     RemovalResult,
 )
 from replay_operator.cluster.gateway import KubernetesGateway
-from replay_operator.cluster.job_pods import EVICTED_COUNTS_NOT, termination_messages
+from replay_operator.cluster.job_pods import EVICTED_COUNTS_NOT, answers_of, pods_of
 from replay_operator.cluster.jobs import CAPTURE_NAME_ANNOTATION, CAPTURE_UID_LABEL, JobPhase, job_phase
-from replay_operator.cluster.resources import PODS
 from replay_operator.cluster.upload_jobs import UPLOAD_PODS, UploadJobSettings, bucket_pod
 
 REMOVAL_LABEL = "replaybuffer.dev/bucket-removal"
@@ -151,8 +148,7 @@ async def view_removal_job(gateway: KubernetesGateway, namespace: str, job: Json
     phase, message = job_phase(job)
     if phase is JobPhase.RUNNING:
         return RemovalView(has_ended=False)
-    selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-    result = _result(await gateway.list(PODS, namespace, labels=selector))
+    result = next(answers_of(await pods_of(gateway, namespace, job), RemovalResult), None)
     if result is None:
         left = "" if phase is JobPhase.SUCCEEDED else f"the Job ended without an answer ({message})"
         return RemovalView(has_ended=True, left=left, is_settled=phase is JobPhase.SUCCEEDED)
@@ -160,12 +156,3 @@ async def view_removal_job(gateway: KubernetesGateway, namespace: str, job: Json
         return RemovalView(has_ended=True, left=f"{result.error.reason}: {result.error.message}")
     not_ours = f"{', '.join(result.not_ours)} does not name the capture that made it"
     return RemovalView(has_ended=True, left=not_ours if result.not_ours else "", is_settled=True)
-
-
-def _result(pods: tuple[Json, ...]) -> RemovalResult | None:
-    for message in termination_messages(pods):
-        try:
-            return RemovalResult.model_validate_json(message)
-        except ValidationError:
-            continue
-    return None

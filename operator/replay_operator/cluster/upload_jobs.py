@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from replay_operator.api.meta import ObjectMeta
 from replay_operator.api.upload_job import UPLOAD_REQUEST_VARIABLE, UploadRequest, UploadResult
 from replay_operator.cluster.gateway import KubernetesGateway
@@ -16,11 +14,11 @@ from replay_operator.cluster.job_pods import (
     EVICTED_COUNTS_NOT,
     TMP_MOUNT,
     TMP_VOLUME,
+    answers_of,
     pod_basis,
-    termination_messages,
+    pods_of,
 )
 from replay_operator.cluster.jobs import CAPTURE_NAME_ANNOTATION, CAPTURE_UID_LABEL, JobPhase, job_phase
-from replay_operator.cluster.resources import PODS
 from replay_operator.domain.uploads import UploadJob
 
 UPLOAD_ATTEMPT_LABEL = "replaybuffer.dev/upload-attempt"
@@ -196,11 +194,7 @@ def upload_result(pods: tuple[Json, ...], capture_uid: str) -> UploadResult | No
         pods: The Job's pods.
         capture_uid: Whose answer it must be.
     """
-    for message in termination_messages(pods):
-        try:
-            result = UploadResult.model_validate_json(message)
-        except ValidationError:
-            continue
+    for result in answers_of(pods, UploadResult):
         # A request that could not be read names no capture.
         if result.capture_uid in (capture_uid, ""):
             return result.model_copy(update={"capture_uid": capture_uid})
@@ -225,6 +219,5 @@ async def view_upload_job(
         return UploadJob(attempt)
     if attempt <= counted:
         return UploadJob(attempt, has_ended=True)
-    selector = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
-    pods = await gateway.list(PODS, namespace, labels=selector)
+    pods = await pods_of(gateway, namespace, job)
     return UploadJob(attempt, has_ended=True, result=upload_result(pods, capture_uid), message=message)
