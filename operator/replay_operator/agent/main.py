@@ -17,6 +17,7 @@ from replay_operator.agent.part_sweep import PART_SWEEP_SECONDS
 from replay_operator.agent.segment_probe import probe_segment
 from replay_operator.agent.server import make_app
 from replay_operator.agent.settings import AgentSettings
+from replay_operator.http_server import served
 
 _CLOSE_SECONDS = 5.0
 """How long open requests may take to end at a stop; well inside the usual 30 s of a pod's grace period."""
@@ -62,14 +63,9 @@ async def run_agent(settings: AgentSettings) -> None:
 
 @asynccontextmanager
 async def _served(app: web.Application, address: str, port: int) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, address, port).start()
-        _logger.info("listening on %s", runner.addresses)
+    async with served(app, address, port, close_seconds=_CLOSE_SECONDS) as addresses:
+        _logger.info("listening on %s", addresses)
         yield
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

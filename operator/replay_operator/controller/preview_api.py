@@ -23,12 +23,14 @@ from replay_operator.address_keys import KEY_FILES, AddressKeys
 from replay_operator.api.model import API_VERSION, ApiModel
 from replay_operator.api.replaycapture import CAPTURE_KIND, BetweenRange
 from replay_operator.api.upload import LocalCopy
-from replay_operator.bearer_tokens import TokenFiles, bearer_token
+from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.cluster.gateway import ClusterError, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
-from replay_operator.controller.catalogue_api.problems import RETRY_AFTER_SECONDS, Handler, problem
+from replay_operator.controller.described_api.access import refused
+from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, Handler, problem
 from replay_operator.controller.described_api.routes import description_routes
 from replay_operator.domain.signed_address import Scope, signed_query
+from replay_operator.http_server import served
 from replay_operator.settings import OperatorSettings
 
 ANSWER_SECONDS = 10.0
@@ -40,8 +42,6 @@ NAME_PATTERN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 
 _NO_BUFFER = "there is no ReplayBuffer of this name"
 _NAME = re.compile(NAME_PATTERN)
-_PROTECTED = "/v1/"
-
 log = logging.getLogger(__name__)
 
 
@@ -133,16 +133,10 @@ async def preview_api(
     # The models of OpenAPI take a while to import, and memory: only who serves it pays.
     from replay_operator.controller.preview_description import describe  # noqa: PLC0415 - see above
 
-    runner = web.AppRunner(
-        make_application(office, describe()), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
-    )
-    try:
-        await runner.setup()
-        await web.TCPSite(runner, settings.bind_address, port).start()
-        log.info("addresses of previews are handed out on %s", runner.addresses)
+    app = make_application(office, describe())
+    async with served(app, settings.bind_address, port, close_seconds=SHUTDOWN_SECONDS) as addresses:
+        log.info("addresses of previews are handed out on %s", addresses)
         yield
-    finally:
-        await runner.cleanup()
 
 
 def make_application(office: AddressOffice, description: dict[str, Any]) -> web.Application:
@@ -167,12 +161,9 @@ def make_application(office: AddressOffice, description: dict[str, Any]) -> web.
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.path.startswith(_PROTECTED) and not await _is_known(request):
-        return problem(
-            HTTPStatus.UNAUTHORIZED,
-            "the bearer token is missing or is none that this API accepts",
-            {"WWW-Authenticate": "Bearer"},
-        )
+    refusal = await refused(request, request.app[_OFFICE].tokens)
+    if refusal is not None:
+        return refusal
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await handler(request)
@@ -185,11 +176,6 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             "no address can be made now, the operator's log says why: try again",
             {"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
-
-
-async def _is_known(request: web.Request) -> bool:
-    token = bearer_token(request.headers.get("Authorization", ""))
-    return token is not None and await asyncio.to_thread(request.app[_OFFICE].tokens.accepts, token)
 
 
 async def _preview(request: web.Request) -> web.Response:

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from http import HTTPStatus
 
 from aiohttp import web
 
 from replay_operator.api.model import ApiModel
-from replay_operator.bearer_tokens import TokenFiles, bearer_token
+from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.catalogue.answers import clip_list, quota_answer, session_list
 from replay_operator.catalogue.clips import Clips
 from replay_operator.catalogue.database import Database
@@ -19,20 +18,20 @@ from replay_operator.catalogue.migrate import require_schema
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.usage import Usage
 from replay_operator.controller.catalogue_api.description import describe
-from replay_operator.controller.catalogue_api.problems import Handler, explain, problem
+from replay_operator.controller.catalogue_api.problems import explain
 from replay_operator.controller.catalogue_api.questions import (
     ClipsQuestion,
     OwnerQuestion,
     SessionsQuestion,
     query_of,
 )
+from replay_operator.controller.described_api.access import refused
+from replay_operator.controller.described_api.problems import Handler
 from replay_operator.controller.described_api.routes import description_routes
 from replay_operator.domain.quotas import QuotaLimits
 
 ANSWER_SECONDS = 10.0
 """A back end that waits for longer has given its own user up."""
-
-_PROTECTED = "/v1/"
 
 
 @dataclass(slots=True)
@@ -51,14 +50,6 @@ class CatalogueReader:
     defaults: QuotaLimits
     clock: Callable[[], datetime]
     _is_checked: bool = field(default=False, init=False)
-
-    async def accepts(self, token: str) -> bool:
-        """Say whether a token is a good one.
-
-        Args:
-            token: Of a request.
-        """
-        return await asyncio.to_thread(self.tokens.accepts, token)
 
     async def checked(self) -> Database:
         """Give the database once its schema is this version's.
@@ -96,15 +87,9 @@ def make_application(reader: CatalogueReader) -> web.Application:
 
 @web.middleware
 async def _authorise(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if not request.path.startswith(_PROTECTED):
-        return await handler(request)
-    token = bearer_token(request.headers.get("Authorization", ""))
-    if token is None or not await request.app[_READER].accepts(token):
-        return problem(
-            HTTPStatus.UNAUTHORIZED,
-            "the bearer token is missing or is none that this API accepts",
-            {"WWW-Authenticate": "Bearer"},
-        )
+    refusal = await refused(request, request.app[_READER].tokens)
+    if refusal is not None:
+        return refusal
     async with asyncio.timeout(ANSWER_SECONDS):
         return await handler(request)
 

@@ -1,54 +1,23 @@
-"""Everything that can go wrong with a request, as problem details (RFC 9457) with a sentence."""
+"""Everything that can go wrong with a question to the catalogue, and what is answered then."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from replay_operator.api.model import ApiModel
 from replay_operator.catalogue.errors import BadCursorError, CatalogueError, RowsRefusedError
-
-PROBLEM_TYPE = "application/problem+json"
-
-RETRY_AFTER_SECONDS = 5
+from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, Handler, problem
 
 _HINTS: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "there is nothing at this path: /openapi.json says what there is",
     HTTPStatus.METHOD_NOT_ALLOWED: "this API is only read: use GET",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 log = logging.getLogger(__name__)
-
-
-class Problem(ApiModel):
-    """Why a request was not answered."""
-
-    title: str
-    status: int
-    detail: str
-
-
-def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Make the answer to a request that was not carried out.
-
-    Args:
-        status: Of the answer.
-        detail: A sentence for whoever wrote the client.
-        headers: More headers.
-    """
-    body = Problem(title=status.phrase, status=status, detail=detail)
-    return web.Response(
-        status=status,
-        text=body.model_dump_json(by_alias=True),
-        content_type=PROBLEM_TYPE,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
 
 
 @web.middleware

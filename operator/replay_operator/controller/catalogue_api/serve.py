@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from aiohttp import web
-
 from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.catalogue.database import open_database
+from replay_operator.http_server import served
 from replay_operator.settings import OperatorSettings
 
 SHUTDOWN_SECONDS = 1.0
@@ -51,12 +50,11 @@ async def catalogue_api(settings: OperatorSettings, clock: Callable[[], datetime
 
     database = open_database(url)
     reader = CatalogueReader(database, tokens, settings.quota_limits(), clock)
-    runner = web.AppRunner(make_application(reader), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     try:
-        await runner.setup()
-        await web.TCPSite(runner, settings.bind_address, port).start()
-        log.info("the read API of the catalogue listens on %s", runner.addresses)
-        yield
+        async with served(
+            make_application(reader), settings.bind_address, port, close_seconds=SHUTDOWN_SECONDS
+        ) as addresses:
+            log.info("the read API of the catalogue listens on %s", addresses)
+            yield
     finally:
-        await runner.cleanup()
         await database.close()

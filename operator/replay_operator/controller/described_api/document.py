@@ -24,7 +24,7 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 from pydantic import BaseModel
 
 from replay_operator import __version__
-from replay_operator.controller.catalogue_api.problems import PROBLEM_TYPE, Problem
+from replay_operator.controller.described_api.problems import PROBLEM_TYPE, Problem
 
 _TOKEN = "token"  # noqa: S105 - the name of the scheme
 
