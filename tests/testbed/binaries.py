@@ -106,7 +106,8 @@ def helm_binary(
     Raises:
         GoError: it must be built and cannot be.
     """
-    how = build or (lambda target: _build_helm(target, environment, report))
+    package = f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"
+    how = build or (lambda target: _install("helm", package, target, environment, report))
     return built_once(cache_directory(environment), "helm", HELM_VERSION, how, report=report) / "helm"
 
 
@@ -126,7 +127,8 @@ def s3_server_binary(
     Raises:
         GoError: it must be built and cannot be.
     """
-    how = build or (lambda target: _build_s3_server(target, environment, report))
+    package = f"github.com/versity/versitygw/cmd/versitygw@{S3_SERVER_VERSION}"
+    how = build or (lambda target: _install("versitygw", package, target, environment, report))
     cache = cache_directory(environment)
     return built_once(cache, "versitygw", S3_SERVER_VERSION, how, report=report) / "versitygw"
 
@@ -196,20 +198,13 @@ def _build_livekit_server(target: Path, environment: Mapping[str, str], report: 
     (target / "server").rename(target / "livekit-server")
 
 
-def _build_helm(target: Path, environment: Mapping[str, str], report: Report) -> None:
+def _install(
+    program: str, package: str, target: Path, environment: Mapping[str, str], report: Report
+) -> None:
+    """Builds a program that is named as its package, at a version: `path/of/package@version`."""
     run_go(
-        "helm",
-        ["install", "-v", "-trimpath", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"],
-        cwd=target,
-        environment={**environment, "GOBIN": str(target), "CGO_ENABLED": "0"},
-        report=report,
-    )
-
-
-def _build_s3_server(target: Path, environment: Mapping[str, str], report: Report) -> None:
-    run_go(
-        "versitygw",
-        ["install", "-v", "-trimpath", f"github.com/versity/versitygw/cmd/versitygw@{S3_SERVER_VERSION}"],
+        program,
+        ["install", "-v", "-trimpath", package],
         cwd=target,
         environment={**environment, "GOBIN": str(target), "CGO_ENABLED": "0"},
         report=report,
