@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.media.conftest import ask, buffer, healthy_run, made_runs
 
 __all__ = ["ask", "buffer", "healthy_run", "made_runs"]
 
-PLAYER = Path(__file__).with_name("player.html")
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -79,7 +79,8 @@ async def shown(tmp_path: Path) -> AsyncIterator[ShownBuffer]:
 async def player_address(clips: Path) -> AsyncIterator[str]:
     """Serve the player and some clips; ranges are answered, as by any object store."""
     app = web.Application()
-    app.router.add_get("/", _player)
+    app.router.add_get("/", _file("player.html"))
+    app.router.add_get("/counter.js", _file("counter.js"))
     app.router.add_static("/clips", clips)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -90,8 +91,11 @@ async def player_address(clips: Path) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _player(_: web.Request) -> web.StreamResponse:
-    return web.FileResponse(PLAYER)
+def _file(name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.FileResponse(HERE / name)
+
+    return answer
 
 
 def _profile(tmp_path: Path) -> Path:

@@ -29,7 +29,7 @@ from tests.media.segment_maker import STARTED_AT
 from tests.media.wall_clock import SHAPES, made_clip
 
 ROOT = Path(__file__).parents[2]
-VIEWER = Path(__file__).with_name("viewer.js").read_text()
+VIEWER = "".join(Path(__file__).with_name(name).read_text() for name in ("counter.js", "viewer.js"))
 START = STARTED_AT.timestamp()
 TOKEN = "a-token-of-the-back-end"
 RUN = "20261122T140000Z-ab12cd34"

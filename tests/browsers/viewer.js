@@ -1,23 +1,8 @@
 // What the tests do in the agent's page: read the counter in the picture, and the time that the page tells.
 (() => {
   const video = document.getElementById('video');
-  const canvas = document.createElement('canvas');
 
-  // As tests/media/segment_maker.py draws it: 32 blocks in the top sixteenth, most significant bit first.
-  const number = () => {
-    canvas.width = video.videoWidth;
-    canvas.height = video.videoHeight;
-    const picture = canvas.getContext('2d', {willReadFrequently: true});
-    picture.drawImage(video, 0, 0);
-    const block = Math.floor(canvas.width / 32);
-    const row = Math.floor(canvas.height / 32);
-    let value = 0;
-    for (let bit = 0; bit < 32; bit++) {
-      const [red] = picture.getImageData(Math.floor((bit + 0.5) * block), row, 1, 1).data;
-      value = value * 2 + (red > 126 ? 1 : 0);
-    }
-    return value;
-  };
+  const number = () => numberIn(video);
 
   const told = (id) => Date.parse(document.getElementById(id).dateTime) / 1000;
   const message = () => document.getElementById('message').textContent;

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,28 +14,14 @@ from replay_operator.bucket.s3 import StoredObject
 from replay_operator.bucket.upload import PARTS_AT_ONCE, upload_clip
 from replay_operator.domain.upload_parts import USUAL_PART_BYTES, Part, SentPart
 from tests.bucket.scripted import ScriptedObject
-from tests.builders import CAPTURE_UID
+from tests.bucket.upload_process import CLIP_PATH, make_request
 
-PATH = "team/shared/2026-11-23/goal-cafecafe.mp4"
 THREE_PARTS = 2 * USUAL_PART_BYTES + 1
 
 
 def request_for(archive: Path, *, size_bytes: int = THREE_PARTS) -> UploadRequest:
-    clip = archive / PATH
-    clip.parent.mkdir(parents=True)
-    content = os.urandom(size_bytes)
-    clip.write_bytes(content)
-    return UploadRequest(
-        capture_uid=CAPTURE_UID,
-        archive_directory=str(archive),
-        clip_path=PATH,
-        bytes=size_bytes,
-        sha256=hashlib.sha256(content).hexdigest(),
-        bucket="clips",
-        key=PATH,
-        endpoint="http://127.0.0.1:1",
-        region="us-east-1",
-    )
+    request = make_request(archive, "http://127.0.0.1:1", size_bytes=size_bytes, bucket="clips")
+    return request.model_copy(update={"key": CLIP_PATH, "tags": ()})
 
 
 @pytest.fixture
@@ -54,7 +38,7 @@ async def refused(request: UploadRequest, remote: ScriptedObject) -> UploadError
 async def test_a_clip_is_sent_in_parts_and_named(request_: UploadRequest) -> None:
     remote = ScriptedObject()
     result = await upload_clip(request_, remote)
-    assert (result.url, result.parts, result.parts_kept) == (f"s3://clips/{PATH}", 3, 0)
+    assert (result.url, result.parts, result.parts_kept) == (f"s3://clips/{CLIP_PATH}", 3, 0)
     assert sorted(remote.sent) == [1, 2, 3]
     assert remote.overwrites == [False]
 
