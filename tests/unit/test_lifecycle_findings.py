@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from replay_operator.api.meta import ConditionStatus, find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.domain.health import stale_limit
@@ -131,4 +133,30 @@ def test_a_new_operator_does_not_take_the_egress_of_a_dead_worker_for_the_one_to
     world.livekit.on_hint = second.hint
     world.time.advance(60.0)
     assert [alive] == world.fleet.live()
+    assert says_recording(world)
+
+
+@pytest.mark.parametrize("seconds", [n / 2 for n in range(1, 40)])
+def test_a_livekit_that_knows_of_nothing_for_a_while_costs_no_second_run(seconds: float) -> None:
+    """Its first right answer may be the one about the room, while the list is still an empty one."""
+    world, operator = recording_world()
+    world.faults.livekit_blank = True
+    world.time.advance(seconds)
+    assert says_recording(world), "segments arrive all the time"
+    world.faults.livekit_blank = False
+    operator.wake()
+    world.time.advance(30.0)
+    assert len(world.livekit.starts) == 1
+    assert says_recording(world)
+
+
+def test_a_run_that_livekit_has_forgotten_is_replaced_when_it_falls_silent() -> None:
+    world, _ = recording_world()
+    world.faults.livekit_blank = True
+    world.time.advance(3.0)
+    world.fleet.kill(world.fleet.live()[0].worker, noticed_after=0.0)
+    world.fleet.records.clear()
+    world.faults.livekit_blank = False
+    world.time.advance(stale_limit(SEGMENT_SECONDS).total_seconds() + 20.0)
+    assert len(world.livekit.starts) == 2
     assert says_recording(world)

@@ -49,6 +49,7 @@ THINGS = st.one_of(
     thing("a_worker_is_told_to_go"),
     thing("a_handler_is_killed"),
     thing("livekit_goes_or_comes_back", away=st.booleans()),
+    thing("livekit_forgets_or_knows_again", blank=st.booleans()),
     thing("every_run_breaks", broken=st.sampled_from([None, None, 0.05, 5.0, 20.0])),
     thing("the_next_start_fails", fate=FATES),
     thing("the_next_stop_is_not_answered"),
@@ -121,6 +122,10 @@ class BufferLife(RuleBasedStateMachine):
 
     def livekit_goes_or_comes_back(self, away: bool) -> None:
         self.world.faults.livekit_away = away
+        self.world.faults.disturb()
+
+    def livekit_forgets_or_knows_again(self, blank: bool) -> None:
+        self.world.faults.livekit_blank = blank
         self.world.faults.disturb()
 
     def every_run_breaks(self, broken: float | None) -> None:

@@ -32,6 +32,7 @@ class Faults:
     disturbed_at: float = 0.0
     unclear_until: float = 0.0
     livekit_away: bool = False
+    livekit_blank: bool = False  # it answers, and knows of no room and no egress
     agent: str = "complete"  # or "scanning", "away"
     agent_lag: float = 0.0
     runs_break_after: float | None = None
@@ -42,7 +43,8 @@ class Faults:
 
     @property
     def persist(self) -> bool:
-        return self.livekit_away or self.agent != "complete" or self.runs_break_after is not None
+        livekit = self.livekit_away or self.livekit_blank
+        return livekit or self.agent != "complete" or self.runs_break_after is not None
 
     def disturb(self) -> None:
         """Note that something has just gone wrong or changed."""
@@ -58,6 +60,7 @@ class Faults:
 
     def end(self) -> None:
         """Let all be well again."""
-        self.livekit_away, self.agent, self.runs_break_after, self.crash_at = False, "complete", None, ""
+        self.livekit_away = self.livekit_blank = False
+        self.agent, self.runs_break_after, self.crash_at = "complete", None, ""
         self.starts.clear()
         self.disturb()

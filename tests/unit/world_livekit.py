@@ -87,7 +87,7 @@ class SimulatedLiveKit:
 
     async def participants(self, room: str) -> tuple[Participant, ...] | None:
         self._reach()
-        if not self._room_is_open:
+        if not self._room_is_open or self._faults.livekit_blank:
             return None
         tracks = tuple(PublishedTrack(sid, KINDS[source], source) for source, sid in self.tracks.items())
         return (Participant("alice", tracks),) if self.present else ()
@@ -99,7 +99,7 @@ class SimulatedLiveKit:
         self._reach()
         self.starts.append(self._time.seconds)
         self._note_haste()
-        if not self._room_is_open:
+        if not self._room_is_open or self._faults.livekit_blank:
             raise RoomNotFound("requested room does not exist")
         fate = self._faults.starts.popleft() if self._faults.starts else ""
         if fate:
@@ -126,7 +126,7 @@ class SimulatedLiveKit:
 
     async def stop(self, egress_id: str) -> None:
         self._reach()
-        record = next((r for r in self._fleet.records if r.egress.id == egress_id), None)
+        record = next((r for r in self._known() if r.egress.id == egress_id), None)
         if record is not None and record.is_live:
             self.on_stop(record)
             self._time.advance(0.02)
@@ -142,7 +142,7 @@ class SimulatedLiveKit:
 
     async def list_active(self) -> tuple[Egress, ...]:
         self._reach()
-        listed = tuple(r.egress for r in self._fleet.records if r.is_listed)
+        listed = tuple(r.egress for r in self._known() if r.is_listed)
         lie = self._faults.lists.popleft() if self._faults.lists else ""
         if lie:
             self._faults.disturb()
@@ -151,11 +151,14 @@ class SimulatedLiveKit:
 
     async def get_egress(self, egress_id: str) -> Egress | None:
         self._reach()
-        return next((r.egress for r in self._fleet.records if r.egress.id == egress_id), None)
+        return next((r.egress for r in self._known() if r.egress.id == egress_id), None)
 
     async def list_room(self, room: str) -> tuple[Egress, ...]:
         self._reach()
-        return tuple(r.egress for r in self._fleet.records if r.egress.room == room)
+        return tuple(r.egress for r in self._known() if r.egress.room == room)
+
+    def _known(self) -> list[Record]:
+        return [] if self._faults.livekit_blank else self._fleet.records
 
     async def aclose(self) -> None:
         return

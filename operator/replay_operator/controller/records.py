@@ -48,6 +48,8 @@ class EgressRecords:
                 )
                 view = replace(view, egresses=(*view.egresses, found))
                 continue
+            if found is None:
+                view = replace(view, forgotten=view.forgotten | {egress_id})
             if found is not None and not is_source_closed(found):
                 self._note_ended(uid, found)
             if found is None or found.state.is_over:

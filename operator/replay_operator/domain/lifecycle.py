@@ -72,6 +72,8 @@ def decide(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     lost = [e for e in judged.dead if e.id in seen.lost]
     if judged.alive:
         decision = with_runs(buffer, seen, judged.alive, now)
+    elif (unlisted := _forgotten_but_writing(buffer, seen, now)) is not None:
+        decision = unlisted
     elif silent and not seen.may_restart():
         return _many_silent(seen, silent[0], now)
     else:
@@ -111,20 +113,9 @@ def _many_silent(seen: Observation, current: Egress, now: datetime) -> Decision:
 
 def _without_livekit(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision:
     """Say what the files say: LiveKit that is away does not stop a worker from recording."""
-    remembered = buffer.status.egress
-    if remembered is not None:
-        current = Egress(
-            id=remembered.id,
-            room=buffer.spec.room,
-            state=EgressState.ACTIVE,
-            filename_prefix=seen.prefix_of(remembered.run),
-            media_started_at_ns=datetime_to_ns(remembered.started_at) if remembered.started_at else 0,
-            video_track=buffer.status.tracks.video if buffer.status.tracks else None,
-            audio_track=buffer.status.tracks.audio if buffer.status.tracks else None,
-        )
-        named = replace(seen, runs={remembered.id: remembered.run})
-        if health_of(current, named, now)[0] is not Health.STALE:
-            return with_run(buffer, named, current, now)
+    current, named = _remembered(buffer, seen)
+    if current is not None and health_of(current, named, now)[0] is not Health.STALE:
+        return with_run(buffer, named, current, now)
     final = _final_word(buffer)
     if final is not None:
         return Decision(BufferState(final.reason), final.message)
@@ -134,6 +125,38 @@ def _without_livekit(buffer: ReplayBuffer, seen: Observation, now: datetime) -> 
         memory=seen.memory,
         recheck=now + timedelta(seconds=1),
     )
+
+
+def _forgotten_but_writing(buffer: ReplayBuffer, seen: Observation, now: datetime) -> Decision | None:
+    """Go on with a run that LiveKit does not know of while its segments arrive: the files have the last word.
+
+    A LiveKit that has lost its memory may know of the room before it knows of its egresses: a start in
+    between would be a second recording.
+    """
+    current, named = _remembered(buffer, seen)
+    if current is None or current.id not in seen.livekit.forgotten:
+        return None
+    run = seen.coverage.runs.get(named.runs[current.id])
+    if run is None or run.ended or health_of(current, named, now)[0] is not Health.FRESH:
+        return None
+    return with_run(buffer, named, current, now)
+
+
+def _remembered(buffer: ReplayBuffer, seen: Observation) -> tuple[Egress | None, Observation]:
+    """Give the egress that the status names, and the observation with its run in it."""
+    remembered = buffer.status.egress
+    if remembered is None:
+        return None, seen
+    current = Egress(
+        id=remembered.id,
+        room=buffer.spec.room,
+        state=EgressState.ACTIVE,
+        filename_prefix=seen.prefix_of(remembered.run),
+        media_started_at_ns=datetime_to_ns(remembered.started_at) if remembered.started_at else 0,
+        video_track=buffer.status.tracks.video if buffer.status.tracks else None,
+        audio_track=buffer.status.tracks.audio if buffer.status.tracks else None,
+    )
+    return current, replace(seen, runs={**seen.runs, remembered.id: remembered.run})
 
 
 def _without_run(buffer: ReplayBuffer, seen: Observation, now: datetime, *, dead: Ending | None) -> Decision:

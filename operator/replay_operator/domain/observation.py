@@ -18,12 +18,14 @@ class LiveKitView:
     `egresses` are those that write below the buffer's directory and are not over. `asked_at` is when that
     list was asked for, None before the first answer; a list older than an action proves nothing about it.
     `ended` is the last record of the last run that ended without our stop and while its source was there,
-    until the next one records.
+    until the next one records. `forgotten` are the ids of egresses that it should know of and has neither in
+    its list nor as a record: a LiveKit that has lost its memory says the same as one that tells the truth.
     """
 
     egresses: tuple[Egress, ...] = ()
     asked_at: datetime | None = None
     ended: Egress | None = None
+    forgotten: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
