@@ -1,6 +1,6 @@
 // The number in the picture of a video, as tests/media/segment_maker.py draws it: 32 blocks in the top sixteenth, most
 // significant bit first.
-{
+(() => {
   const canvas = document.createElement('canvas');
 
   globalThis.numberIn = (video) => {
@@ -17,4 +17,4 @@
     }
     return value;
   };
-}
+})()

@@ -12,10 +12,10 @@ import pytest
 from replay_operator.api.replaycapture import Track
 from tests.browsers.page import Page
 from tests.browsers.shown_buffer import ShownBuffer
+from tests.browsers.viewer import VIEWER
 from tests.media.segment_maker import STARTED_AT, RunShape, make_run
 from tests.media.wall_clock import SHAPES
 
-VIEWER = "".join(Path(__file__).with_name(name).read_text() for name in ("counter.js", "viewer.js"))
 START = STARTED_AT.timestamp()
 RUNS = [f"20261122T14{minute:02d}00Z-ab12cd34" for minute in range(3)]
 

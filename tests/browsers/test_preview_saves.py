@@ -23,13 +23,13 @@ from tests.agent.process import free_port
 from tests.agent.rig import BUFFER
 from tests.browsers.page import Page
 from tests.browsers.shown_buffer import UID, ShownBuffer
+from tests.browsers.viewer import VIEWER
 from tests.builders import buffer_body
 from tests.media.clip_reader import shown_frames
 from tests.media.segment_maker import STARTED_AT
 from tests.media.wall_clock import SHAPES, made_clip
 
 ROOT = Path(__file__).parents[2]
-VIEWER = "".join(Path(__file__).with_name(name).read_text() for name in ("counter.js", "viewer.js"))
 START = STARTED_AT.timestamp()
 TOKEN = "a-token-of-the-back-end"
 RUN = "20261122T140000Z-ab12cd34"
