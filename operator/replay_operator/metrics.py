@@ -151,6 +151,11 @@ class OperatorMetrics:
             "well.",
             ["kind"],
         )
+        self.unreadable_objects = declare.gauge(
+            "replay_operator_unreadable_objects",
+            "Objects that this version cannot read and leaves alone; the log names them.",
+            ["kind"],
+        )
         self.reconciles = declare.counter(
             "replay_operator_reconciles_total", "Reconciles: ok, conflict, error.", ["kind", "result"]
         )

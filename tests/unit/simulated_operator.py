@@ -113,7 +113,7 @@ class SimulatedOperator:
         if body is None:
             self.buffers.drop(BUFFER_UID)
         else:
-            self.buffers.put(body)
+            self.buffers.heard(body)
         self.wake()
 
     def hint(self) -> None:

@@ -160,3 +160,19 @@ def test_a_run_that_livekit_has_forgotten_is_replaced_when_it_falls_silent() -> 
     world.time.advance(stale_limit(SEGMENT_SECONDS).total_seconds() + 20.0)
     assert len(world.livekit.starts) == 2
     assert says_recording(world)
+
+
+def test_an_operator_that_cannot_read_a_buffer_leaves_its_recording_alone() -> None:
+    world, operator = recording_world()
+    operator.crash()
+    assert world.api_server.body is not None
+    written = world.api_server.body
+    world.api_server.body = None
+    older = SimulatedOperator(world)
+    older.hear(written | {"spec": written["spec"] | {"windowSeconds": "a year"}})
+    world.time.advance(60.0)
+    (run,) = world.fleet.live()
+    assert run.is_live
+    older.hear(None)
+    world.time.advance(60.0)
+    assert not world.fleet.live(), "it was deleted"

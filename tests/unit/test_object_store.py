@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
@@ -227,31 +226,49 @@ def unreadable_capture() -> dict[str, Any]:
     return body
 
 
-async def test_one_capture_that_cannot_be_read_does_not_hide_the_others(
+async def test_one_object_that_cannot_be_read_does_not_hide_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    captures = ObjectStore(ReplayCapture, passes_over_unreadable=True)
+    captures = ObjectStore(ReplayCapture)
     for _ in range(2):
         await captures.replace_all(pages(unreadable_capture(), capture_body()))
     assert [capture.metadata.name for capture in captures] == ["goal"]
+    assert captures.unreadable == {OTHER_UID}
     (said,) = [record.getMessage() for record in caplog.records]
     assert "ReplayCapture team/odd" in said
     assert "spec.range.last.until" in said
     assert "0000" not in said
 
 
-async def test_a_capture_that_could_be_read_once_is_kept_as_it_was() -> None:
-    captures = ObjectStore(ReplayCapture, passes_over_unreadable=True)
+async def test_an_object_that_could_be_read_once_is_kept_as_it_was() -> None:
+    captures = ObjectStore(ReplayCapture)
     captures.put(capture_body(name="odd", uid=OTHER_UID))
     newer = unreadable_capture()
     newer["metadata"]["resourceVersion"] = "21"
+    captures.heard(newer)
     assert await captures.replace_all(pages(newer)) == frozenset()
     assert [capture.metadata.name for capture in captures] == ["odd"]
+    assert captures.unreadable == frozenset()
 
 
-async def test_a_buffer_that_cannot_be_read_is_not_taken_for_one_that_is_gone(
+def test_what_the_watch_brings_and_nobody_can_read_is_known_to_be_there(
     store: ObjectStore[ReplayBuffer],
 ) -> None:
-    # Without it in the view, its recording would be stopped and its directory swept.
-    with pytest.raises(ValidationError):
-        await store.replace_all(pages(version(10, windowSeconds="long")))
+    before = store.changes
+    store.heard(version(10, windowSeconds="long"))
+    assert (len(store), store.unreadable) == (0, {BUFFER_UID})
+    assert store.changes > before, "the policy is another one now"
+
+
+@pytest.mark.parametrize("end", ["it is mended", "it is deleted", "it is not in the next list"])
+async def test_what_could_not_be_read_is_so_until_it_is_mended_or_gone(
+    store: ObjectStore[ReplayBuffer], end: str
+) -> None:
+    await store.replace_all(pages(version(10, windowSeconds="long")))
+    if end == "it is mended":
+        store.heard(version(11))
+    elif end == "it is deleted":
+        store.drop(BUFFER_UID)
+    else:
+        await store.replace_all(pages())
+    assert store.unreadable == frozenset()

@@ -112,3 +112,11 @@ def test_a_buffer_may_take_twice_what_its_encoding_and_the_container_come_to() -
 def test_captures_that_may_still_write_are_named_and_finished_ones_are_not() -> None:
     told = policy(captures=(capture(uid="b"), capture(uid="a"), resolved(finished_as="Ready", uid="c")))
     assert told.live_captures == ("a", "b")
+
+
+def test_what_cannot_be_read_makes_nothing_an_orphan() -> None:
+    """Another version wrote it: its directory, its unfinished clips, are somebody's."""
+    told = build_policy((), (), epoch=7, default_segment_seconds=10, names_all_buffers=False)
+    assert (told.complete, told.live_captures) == (False, ())
+    told = build_policy((), (), epoch=7, default_segment_seconds=10, names_all_captures=False)
+    assert (told.complete, told.live_captures) == (True, None)

@@ -149,3 +149,11 @@ async def test_a_watch_that_owes_for_long_what_is_known_from_elsewhere_is_told(
     leader.buffers.heard(body)
     assert (await get(f"{url}/healthz"))[0] == 200
     assert await metric(url, late) == 0
+
+
+async def test_what_cannot_be_read_is_counted(health: ProcessHealth, leader: Leader, url: str) -> None:
+    health.works_with(leader.operator())
+    unreadable = 'replay_operator_unreadable_objects{kind="ReplayBuffer"}'
+    assert await metric(url, unreadable) == 0
+    leader.buffers.heard(buffer_body(windowSeconds="long"))
+    assert await metric(url, unreadable) == 1

@@ -101,8 +101,7 @@ def build_operator(
     )
     inbox = Inbox(
         ObjectStore(ReplayBuffer),
-        # Whoever may make captures must not be able to stop everybody's.
-        ObjectStore(ReplayCapture, passes_over_unreadable=True),
+        ObjectStore(ReplayCapture),
         JobStore(),
         JobStore(),
         fleet,

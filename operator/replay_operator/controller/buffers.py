@@ -141,7 +141,7 @@ class BufferReconciler:
         buffer = self._buffers.get(uid)
         if buffer is None:
             # Before the first list "not there" means "not heard of yet": stopping would lose a recording.
-            if self._is_listed():
+            if self._is_listed() and uid not in self._buffers.unreadable:
                 await self._clean_up(uid)
             return None
         if not self._poller.snapshot.complete and self._poller.unreachable_since is None:

@@ -85,8 +85,11 @@ class CatalogueFeed:
     def resync(self) -> None:
         """Bring the catalogue to what there is; both stores must hold complete lists.
 
-        Rows that are open in it and belong to nothing are closed.
+        Rows that are open in it and belong to nothing are closed, unless there is something that cannot be
+        read: the rows may be its own.
         """
+        if self._buffers.unreadable or self._captures.unreadable:
+            return
         entries = [session_entry(buffer) for buffer in self._buffers]
         clips = [self._clip(capture) for capture in self._captures]
         self.recorder.resync(self._namespace, [*entries, *clips], self._clock())

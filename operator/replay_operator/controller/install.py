@@ -136,6 +136,8 @@ class InstallReconciler:
                 self._captures,
                 epoch=self._settings.epoch,
                 default_segment_seconds=self._settings.default_segment_seconds,
+                names_all_buffers=not self._buffers.unreadable,
+                names_all_captures=not self._captures.unreadable,
             )
             self._policy = (changes, policy)
         return self._policy[1]
@@ -192,13 +194,15 @@ class InstallReconciler:
 
     def _sweep(self) -> None:
         """Queue the clean-up of every buffer that LiveKit records and nobody has: a crash left it over."""
-        for uid in self._egresses.all_buffers():
+        for uid in self._egresses.all_buffers() - self._buffers.unreadable:
             if self._buffers.get(uid) is None:
                 self._queue.add(Key(Kind.BUFFER, uid), urgent=True)
 
     def _recordings_to_carry(self) -> int:
         """Count what needs a place on a worker; a buffer that is being handed over needs two."""
-        return sum(self._counted[state] for state in _NEEDS_WORKER) + self._egresses.second_runs()
+        wanted = sum(self._counted[state] for state in _NEEDS_WORKER)
+        left_alone = len(self._egresses.all_buffers() & self._buffers.unreadable)
+        return wanted + left_alone + self._egresses.second_runs()
 
     def _count(self) -> None:
         if self._counted_at == self._buffers.changes:

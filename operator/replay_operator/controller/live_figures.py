@@ -33,6 +33,7 @@ class LiveFigures:
         metrics.queue_age_seconds.set(age_seconds)
         for kind, store in ((Kind.BUFFER, operator.inbox.buffers), (Kind.CAPTURE, operator.inbox.captures)):
             metrics.watch_late_seconds.labels(kind=kind).set(store.watch_late_seconds)
+            metrics.unreadable_objects.labels(kind=kind).set(len(store.unreadable))
         metrics.livekit_silent_seconds.set(operator.poller.silent_seconds)
         metrics.agent_silent_seconds.set(operator.coverage.silent_seconds)
         self._measure_fleet()

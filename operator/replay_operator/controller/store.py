@@ -36,23 +36,17 @@ class ObjectStore(Generic[T]):
     is dropped, so that a decision never works on a status that it has itself replaced. What a list or an
     answer brings first, the watch must bring too: a watch that owes a version for long is deaf.
 
+    What the model cannot read, because another version wrote it, is passed over, for one object must not stop
+    the work for all others: it stays as it was when it was read last, and else nobody may take it for gone.
+
     Args:
         model: Of the kind.
         monotonic: Gives the seconds by which the watch is judged.
-        passes_over_unreadable: A list may hold what the model cannot read, written under older definitions:
-            it is as if it were not there. Otherwise no list with such an object is taken in at all.
     """
 
-    def __init__(
-        self,
-        model: type[T],
-        monotonic: Callable[[], float] = time.monotonic,
-        *,
-        passes_over_unreadable: bool = False,
-    ) -> None:
+    def __init__(self, model: type[T], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._model: type[T] = model
         self._monotonic = monotonic
-        self._passes_over_unreadable = passes_over_unreadable
         self._unreadable: dict[str, str] = {}  # version by uid: each is told once
         self._followers: list[Follower[T]] = []
         self._owed: dict[str, tuple[int, float]] = {}  # version, and since when the watch owes one
@@ -92,13 +86,19 @@ class ObjectStore(Generic[T]):
         now = self._monotonic()
         return now - min((since for _, since in self._owed.values()), default=now)
 
-    def heard(self, body: Json) -> T:
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """The uids of objects that are there, and that nobody here could ever read."""
+        return frozenset(self._unreadable.keys() - self._objects.keys())
+
+    def heard(self, body: Json) -> None:
         """Take in a version of an object from the watch."""
-        known = self.put(body)
+        known = self._put_if_readable(body)
+        if known is None:
+            return
         uid = known.metadata.uid
         if _version(body["metadata"]["resourceVersion"]) >= self._owed.get(uid, (0, 0.0))[0]:
             self._owed.pop(uid, None)
-        return known
 
     def put(self, body: Json) -> T:
         """Take in a version of an object from elsewhere; an older one changes nothing.
@@ -108,6 +108,9 @@ class ObjectStore(Generic[T]):
 
         Returns:
             What is known now.
+
+        Raises:
+            ValidationError: The model cannot read it.
         """
         old = self._objects.get(body["metadata"]["uid"])
         # Before it is read: a list brings thousands that are known already.
@@ -121,6 +124,7 @@ class ObjectStore(Generic[T]):
         if old is None or old.metadata.generation != new.metadata.generation:
             self.spec_changes += 1
         self.changes += 1
+        self._unreadable.pop(new.metadata.uid, None)
         self._objects[new.metadata.uid] = new
         _, since = self._owed.get(new.metadata.uid, (0, self._monotonic()))
         self._owed[new.metadata.uid] = (_version(new.metadata.resource_version), since)
@@ -131,6 +135,7 @@ class ObjectStore(Generic[T]):
     def drop(self, uid: str) -> None:
         """Forget an object that was deleted."""
         self._forget(uid)
+        self._unreadable.pop(uid, None)
         self._come.discard(uid)
         self._gone.add(uid)
 
@@ -149,7 +154,7 @@ class ObjectStore(Generic[T]):
             listed.update(body["metadata"]["uid"] for body in page)
             for body in page:
                 if body["metadata"]["uid"] not in self._gone:
-                    self._put_listed(body)
+                    self._put_if_readable(body)
         gone = frozenset(self._objects) - listed - self._come
         for uid in gone:
             self._forget(uid)
@@ -157,25 +162,28 @@ class ObjectStore(Generic[T]):
         self._unreadable = {uid: version for uid, version in self._unreadable.items() if uid in listed}
         return gone
 
-    def _put_listed(self, body: Json) -> None:
+    def _put_if_readable(self, body: Json) -> T | None:
         try:
-            self.put(body)
+            return self.put(body)
         except ValidationError as error:
-            if not self._passes_over_unreadable:
-                raise
-            meta = body["metadata"]
-            if self._unreadable.get(meta["uid"]) == meta["resourceVersion"]:
-                return
-            self._unreadable[meta["uid"]] = meta["resourceVersion"]
-            first = error.errors(include_input=False, include_url=False)[0]
-            log.warning(
-                "%s %s/%s cannot be read and is passed over, %s: bring the definitions up to date, and "
-                "make the object anew",
-                self._model.__name__,
-                meta.get("namespace", ""),
-                meta["name"],
-                ".".join(map(str, first["loc"])),
-            )
+            self._pass_over(body["metadata"], error)
+            return None
+
+    def _pass_over(self, meta: Json, error: ValidationError) -> None:
+        if self._unreadable.get(meta["uid"]) == meta["resourceVersion"]:
+            return
+        self._unreadable[meta["uid"]] = meta["resourceVersion"]
+        self._owed.pop(meta["uid"], None)
+        self.changes += 1
+        first = error.errors(include_input=False, include_url=False)[0]
+        log.warning(
+            "%s %s/%s cannot be read and is left alone, %s: bring definitions and operator to one version, "
+            "or make the object anew",
+            self._model.__name__,
+            meta.get("namespace", ""),
+            meta["name"],
+            ".".join(map(str, first["loc"])),
+        )
 
     def _forget(self, uid: str) -> None:
         last = self._objects.pop(uid, None)

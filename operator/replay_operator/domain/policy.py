@@ -45,6 +45,8 @@ def build_policy(
     *,
     epoch: int,
     default_segment_seconds: int,
+    names_all_buffers: bool = True,
+    names_all_captures: bool = True,
 ) -> Policy:
     """Build the whole policy; its `seq` is given by whoever sends it.
 
@@ -56,6 +58,8 @@ def build_policy(
         captures: All captures.
         epoch: Of this leader.
         default_segment_seconds: For buffers that name none.
+        names_all_buffers: Whether no other buffer is there: only then may a directory be an orphan.
+        names_all_captures: Whether no other capture is there: only then may an unfinished clip be nobody's.
     """
     captures = list(captures)
     pins = pins_of(captures)
@@ -68,12 +72,13 @@ def build_policy(
         for path, held in pins.items()
         if path not in named
     ]
+    live = tuple(sorted(c.metadata.uid for c in captures if not is_finished(c)))
     return Policy(
         epoch=epoch,
         seq=0,
-        complete=True,
+        complete=names_all_buffers,
         buffers=tuple(sorted(lines, key=lambda line: line.path)),
-        live_captures=tuple(sorted(c.metadata.uid for c in captures if not is_finished(c))),
+        live_captures=live if names_all_captures else None,
     )
 
 
