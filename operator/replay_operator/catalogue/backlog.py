@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from replay_operator.catalogue.writing import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is remembered of an entry: thousands of whole ones would take a kilobyte each."""
+
+    fingerprint: int
+    archived_bytes: int
 
 
 class Backlog:
@@ -16,7 +25,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Entry] = {}
-        self._written: dict[str, Entry] = {}
+        self._written: dict[str, _Written] = {}
         self._doubted: set[str] = set()
         self._last: set[str] = set()
 
@@ -31,7 +40,7 @@ class Backlog:
             last: The object is gone: nothing need be remembered once this is written.
         """
         self._last.discard(entry.uid)
-        if self._written.get(entry.uid) != entry or entry.uid in self._doubted:
+        if self._written.get(entry.uid) != _written(entry) or entry.uid in self._doubted:
             self._waiting[entry.uid] = entry
             if last:
                 self._last.add(entry.uid)
@@ -40,10 +49,11 @@ class Backlog:
         if last:
             del self._written[entry.uid]
 
-    def unwritten(self) -> Iterator[tuple[Entry, Entry | None]]:
-        """Give what waits, each with what was written of the object last in this life of the process."""
+    def unwritten(self) -> Iterator[tuple[Entry, int | None]]:
+        """Give what waits, each with the archived bytes of it that were written last, by this process."""
         for entry in self._waiting.values():
-            yield entry, self._written.get(entry.uid)
+            written = self._written.get(entry.uid)
+            yield entry, written.archived_bytes if written is not None else None
 
     def take(self, most: int) -> list[Entry]:
         """Give what has waited longest; it goes on waiting until it is settled.
@@ -60,7 +70,7 @@ class Backlog:
             entries: From `take`.
         """
         for entry in entries:
-            self._written[entry.uid] = entry
+            self._written[entry.uid] = _written(entry)
             self._doubted.discard(entry.uid)
             if self._waiting.get(entry.uid) != entry:
                 continue
@@ -72,3 +82,7 @@ class Backlog:
     def doubt(self) -> None:
         """Let every entry be written again though it is as it was: somebody else may have written."""
         self._doubted = set(self._written)
+
+
+def _written(entry: Entry) -> _Written:
+    return _Written(entry.fingerprint, entry.archived_bytes)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+from sqlmodel import SQLModel
 
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
@@ -45,6 +48,16 @@ class SessionEntry:
         """The ReplayBuffer, for people."""
         return f"ReplayBuffer {self.session.namespace}/{self.session.name}"
 
+    @property
+    def archived_bytes(self) -> int:
+        """What it takes of the archive: nothing."""
+        return 0
+
+    @property
+    def fingerprint(self) -> int:
+        """Another one for everything else that may be said of the session, within this process."""
+        return _fingerprint((self.session,))
+
 
 @dataclass(frozen=True, slots=True)
 class ClipEntry:
@@ -62,6 +75,20 @@ class ClipEntry:
     def name(self) -> str:
         """The ReplayCapture, for people."""
         return f"ReplayCapture {self.clip.namespace}/{self.clip.name}"
+
+    @property
+    def archived_bytes(self) -> int:
+        """What it takes of the archive, as a finished clip."""
+        return self.clip.quota_bytes if self.clip.status is ClipStatus.READY else 0
+
+    @property
+    def fingerprint(self) -> int:
+        """Another one for everything else that may be said of the clip, within this process."""
+        return _fingerprint((self.clip, *self.files))
+
+
+def _fingerprint(records: Iterable[SQLModel]) -> int:
+    return hash(tuple(tuple(record.model_dump().values()) for record in records))
 
 
 def session_entry(buffer: ReplayBuffer) -> SessionEntry:

@@ -12,7 +12,6 @@ from typing import Protocol
 from replay_operator.catalogue.backlog import Backlog
 from replay_operator.catalogue.entries import ClipEntry, SessionEntry, closed, without_resource
 from replay_operator.catalogue.errors import CatalogueAwayError, RowsRefusedError
-from replay_operator.catalogue.tables import ClipStatus
 from replay_operator.catalogue.writing import Entry
 
 BATCH = 500
@@ -54,12 +53,6 @@ def pause_seconds(failures: int) -> float:
         failures: Tries in a row that have failed, one or more.
     """
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
-
-
-def _archived(entry: Entry | None) -> int:
-    if isinstance(entry, ClipEntry) and entry.clip.status is ClipStatus.READY:
-        return entry.clip.quota_bytes
-    return 0
 
 
 class Recorder:
@@ -108,11 +101,11 @@ class Recorder:
             owner: The person.
         """
         changes = 0
-        for entry, written in self._backlog.unwritten():
+        for entry, written_bytes in self._backlog.unwritten():
             if isinstance(entry, ClipEntry) and entry.clip.owner == owner:
                 # After a start the row is likely there already, from the process before.
-                before = entry if written is None and not self._has_caught_up else written
-                changes += _archived(entry) - _archived(before)
+                unknown_bytes = 0 if self._has_caught_up else entry.archived_bytes
+                changes += entry.archived_bytes - (unknown_bytes if written_bytes is None else written_bytes)
         return changes
 
     def keep(self, entry: Entry) -> None:
