@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,11 @@ def clip_bytes(request: UploadRequest) -> bytes:
 
 
 async def start(
-    request: UploadRequest | RemovalRequest, termination: Path, credentials: dict[str, str] = CREDENTIALS
+    request: UploadRequest | RemovalRequest,
+    termination: Path,
+    credentials: dict[str, str] = CREDENTIALS,
+    *,
+    program: Sequence[str] = ("replay_operator", "upload"),
 ) -> asyncio.subprocess.Process:
     """Starts the process. Nothing of this machine's own credentials can be found by it."""
     removes = isinstance(request, RemovalRequest)
@@ -76,7 +81,7 @@ async def start(
     }
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "replay_operator", "upload"),
+        *("-m", *program),
         *(["--remove"] if removes else []),
         env=environment,
         stdout=asyncio.subprocess.PIPE,
@@ -84,10 +89,8 @@ async def start(
     )
 
 
-async def run(request: UploadRequest, directory: Path, credentials: dict[str, str] = CREDENTIALS) -> Ended:
-    """Runs an upload to its end."""
-    termination = directory / "termination"
-    process = await start(request, termination, credentials)
+async def end_of(process: asyncio.subprocess.Process) -> tuple[int, bytes, bytes]:
+    """Waits for the process's end; gives its exit code, its output and its log."""
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
             out, log = await process.communicate()
@@ -96,9 +99,16 @@ async def run(request: UploadRequest, directory: Path, credentials: dict[str, st
             process.kill()
             await process.wait()
     assert process.returncode is not None
+    return process.returncode, out, log
+
+
+async def run(request: UploadRequest, directory: Path, credentials: dict[str, str] = CREDENTIALS) -> Ended:
+    """Runs an upload to its end."""
+    termination = directory / "termination"
+    exit_code, out, log = await end_of(await start(request, termination, credentials))
     assert out, log.decode()
     return Ended(
-        exit_code=process.returncode,
+        exit_code=exit_code,
         result=UploadResult.model_validate_json(out),
         termination=UploadResult.model_validate_json(await asyncio.to_thread(termination.read_text)),
         said=(out + log).decode(),
@@ -119,14 +129,6 @@ async def remove(
     request: RemovalRequest, directory: Path, credentials: dict[str, str] = CREDENTIALS
 ) -> tuple[int, RemovalResult]:
     """Runs a removal to its end; gives its exit code and its answer."""
-    process = await start(request, directory / "termination", credentials)
-    try:
-        async with asyncio.timeout(_LONGEST_SECONDS):
-            out, log = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
+    exit_code, out, log = await end_of(await start(request, directory / "termination", credentials))
     assert out, log.decode()
-    return process.returncode, RemovalResult.model_validate_json(out)
+    return exit_code, RemovalResult.model_validate_json(out)

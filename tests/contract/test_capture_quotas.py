@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from replay_operator.controller.quota_book import QuotaBook, RecordedFacts, foll
 from replay_operator.controller.reservations import Reservations
 from replay_operator.domain.admission import Limits
 from replay_operator.domain.quotas import QuotaLimits, reservation_bytes
-from tests.builders import BUFFER_UID, NOW, at, buffer, capture_body, rfc3339
+from tests.builders import BUFFER_UID, NAMESPACE, NOW, at, buffer, capture_body, rfc3339
 from tests.catalogue.entries import clip
 from tests.contract.rig import SETTINGS, Outside, Rig, pod_of
 from tests.contract.test_capture_flow import CLIP
@@ -134,6 +135,25 @@ async def test_a_finished_clip_counts_with_its_real_bytes_and_frees_the_rest(
         await written(rig)
         use = await Owners(database).archive_use(OWNER)
         assert (use.archived_bytes, use.reserved_bytes) == (clip_bytes(rig, first), NEEDED)
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["with catalogue", "without"])
+async def test_a_clip_that_is_in_object_storage_only_takes_nothing_of_the_archive(
+    catalogue: Catalogue, database: Database, tmp_path: Path, *, is_away: bool
+) -> None:
+    if is_away:
+        await pull_out(database, tmp_path)
+    rig = Rig(Outside(), settings=settings(max_archive_per_owner=str(NEEDED + 1)), catalogue=catalogue)
+    async with nullcontext() if is_away else recording_rows(rig):
+        await recording(rig)
+        first = asks(rig, "first")
+        await outcome(rig, first)
+        await finish(rig, first)
+        assert (await outcome(rig, asks(rig, "second")))[0] == "QuotaExceeded"
+        status = rig.cluster.stored(CAPTURES, NAMESPACE, "first")["status"]
+        status["upload"] = {"state": "Verified", "attempts": 1, "localCopy": "Dropped"}
+        rig.captures.put(rig.cluster.change(CAPTURES, NAMESPACE, "first", status=status))
+        assert (await outcome(rig, asks(rig, "third")))[0] == "WaitingForPin"
 
 
 async def test_clips_whose_captures_are_gone_still_count(catalogue: Catalogue, database: Database) -> None:

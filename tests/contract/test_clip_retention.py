@@ -158,6 +158,11 @@ def test_reserved_bytes_count_and_no_more_goes_than_has_to() -> None:
     assert beyond_quota(clips, used_bytes=200, most_bytes=50) == clips
 
 
+def test_a_clip_that_takes_nothing_of_the_quota_does_not_go_for_it() -> None:
+    in_bucket_only, on_volume = (KeptClip(f"c{n}", OWNER, f"c{n}.mp4", n, NOW, NOW) for n in (0, 10))
+    assert beyond_quota([in_bucket_only, on_volume], used_bytes=10, most_bytes=5) == [on_volume]
+
+
 @pytest.mark.parametrize(
     ("query", "index"),
     [

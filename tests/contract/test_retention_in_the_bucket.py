@@ -23,10 +23,11 @@ DONE = RemovalResult(removed=1).model_dump_json(by_alias=True)
 READY, DELETED = ("Ready", "ClipReady"), ("Deleted", "Expired")
 
 
-async def archived(database: Database, *days: int, url: str = "s3://clips/archive/{}.mp4") -> None:
+async def archived(database: Database, *days: int, url: str | None = "s3://clips/archive/{}.mp4") -> None:
     """Clips of so many days in the bucket, whose captures are gone."""
     entries = [
-        clip(f"old-clip-{n:02}", created_at=DAYS[n], finished_at=DAYS[n], url=url.format(n)) for n in days
+        clip(f"old-clip-{n:02}", created_at=DAYS[n], finished_at=DAYS[n], url=url and url.format(n))
+        for n in days
     ]
     await EntryWriter(database).write(entries)
 
@@ -108,6 +109,28 @@ async def test_a_clip_in_another_bucket_is_left_there(rig: Rig, database: Databa
     await swept(rig)
     assert rig.job_names == []
     assert await clips_of(database) == {"old-clip-09": DELETED}
+
+
+async def test_an_upload_that_outlived_its_capture_goes_too_though_the_catalogue_has_no_url_of_it(
+    rig: Rig, database: Database
+) -> None:
+    await archived(database, 9, url=None)
+    await swept(rig)
+    assert doomed(rig) == ["archive/old-clip-09/Video"]
+    assert await clips_of(database) == {"old-clip-09": READY}
+    ends(rig, RETENTION_JOB, DONE, condition="Complete")
+    await swept(rig)
+    assert await clips_of(database) == {"old-clip-09": DELETED}
+
+
+async def test_what_the_catalogue_has_noted_is_not_remembered(rig: Rig, database: Database) -> None:
+    for _ in range(2):
+        await archived(database, 9)
+        await swept(rig)
+        assert doomed(rig) == ["archive/9.mp4"]
+        ends(rig, RETENTION_JOB, DONE, condition="Complete")
+        await swept(rig)
+        assert await clips_of(database) == {"old-clip-09": DELETED}
 
 
 async def test_an_owner_over_its_quota_is_looked_at_until_the_bucket_has_let_go(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ def run_upload(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="replay-operator upload", description=description)
     removes = f"delete the clips that {REMOVAL_REQUEST_VARIABLE} names instead"
     parser.add_argument("--remove", action="store_true", help=removes)
-    # As process 1 of a container nothing ends us unless we say so. What was sent stays for the next attempt.
+    # As process 1 of a container nothing ends us unless we say so.
     signal.signal(signal.SIGTERM, _terminate)
     if parser.parse_args(arguments).remove:
         return _answer(_removal(environment.get(REMOVAL_REQUEST_VARIABLE, "{}")), environment)
@@ -131,4 +132,9 @@ def _unforeseen(error: Exception) -> UploadError:
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(_EXIT_TERMINATED)
+    """End the process here and now: there is nothing to unwind, what was sent stays for the next attempt.
+
+    An exception may come up between two steps of the event loop, which loses the second one and waits for
+    it for ever, or in a callback that native code makes, which swallows it.
+    """
+    os._exit(_EXIT_TERMINATED)

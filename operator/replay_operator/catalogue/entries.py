@@ -20,6 +20,7 @@ from replay_operator.catalogue.tables import (
     SessionStatus,
 )
 from replay_operator.domain.capture_state import finished_at
+from replay_operator.domain.quotas import archived_bytes
 from replay_operator.domain.status_contract import FINAL, READY, BufferState, is_true
 
 DELETED = "Deleted"
@@ -175,7 +176,7 @@ def clip_entry(capture: ReplayCapture, *, reserved_bytes: int = 0) -> ClipEntry:
             clip_start=clip.start if clip else None,
             clip_end=clip.end if clip else None,
             milliseconds=clip.milliseconds if clip else None,
-            quota_bytes=_quota_bytes(state, files, reserved_bytes),
+            quota_bytes=_quota_bytes(capture, state, reserved_bytes),
             created_at=meta.creation_timestamp,
             finished_at=finished_at(capture),
         ),
@@ -237,12 +238,12 @@ def _files(capture: ReplayCapture) -> tuple[FileRecord, ...]:
     return (video, picture)
 
 
-def _quota_bytes(state: ClipStatus, files: tuple[FileRecord, ...], reserved_bytes: int) -> int:
+def _quota_bytes(capture: ReplayCapture, state: ClipStatus, reserved_bytes: int) -> int:
     match state:
         case ClipStatus.PENDING:
             return reserved_bytes
         case ClipStatus.READY:
-            return sum(file.bytes or 0 for file in files)
+            return archived_bytes(capture)
         case _:
             return 0
 

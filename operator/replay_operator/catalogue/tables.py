@@ -80,7 +80,7 @@ class ClipRecord(SQLModel, frozen=True):
     """One ReplayCapture and the clip that it made.
 
     `quota_bytes` is what it takes of its owner's quota: what was reserved while the clip is being made, the
-    bytes of its files when it is ready, nothing when there is no clip.
+    bytes of its files when it is ready, nothing when there is no clip on the archive volume.
     """
 
     uid: str = Field(primary_key=True)

@@ -167,6 +167,8 @@ class ClipRetention:
             return False
         # The file first: a row that stays behind is found again, a file would not be.
         await self._clips.note_deleted(clip.uid, why)
+        if self._objects is not None:
+            self._objects.forget(clip.uid)
         if clip.owner is not None:
             await self._owners.forget(clip.owner)
         self._metrics.retired_clips.labels(reason=why).inc()

@@ -16,7 +16,13 @@ from replay_operator.catalogue.owners import ArchiveUse
 from replay_operator.controller.reservations import Reservations
 from replay_operator.controller.store import ObjectStore
 from replay_operator.domain.capture_state import is_finished
-from replay_operator.domain.quotas import QuotaLimits, QuotaRefusal, account_of, admit_capture
+from replay_operator.domain.quotas import (
+    QuotaLimits,
+    QuotaRefusal,
+    account_of,
+    admit_capture,
+    archived_bytes,
+)
 from replay_operator.metrics import OperatorMetrics
 
 PATIENCE_SECONDS = 1.0
@@ -181,7 +187,7 @@ async def follow_own_numbers(
 
 
 def _clip_bytes(capture: ReplayCapture, owner: str) -> int:
-    source, clip = capture.status.source, capture.status.clip
-    if source is None or source.owner != owner or clip is None or not is_finished(capture):
+    source = capture.status.source
+    if source is None or source.owner != owner or not is_finished(capture):
         return 0
-    return clip.bytes
+    return archived_bytes(capture)

@@ -16,7 +16,7 @@ from replay_operator.cluster.removal_jobs import (
 from replay_operator.cluster.resources import JOBS
 from replay_operator.controller.uploads import ClipUploadSettings
 from replay_operator.domain.clip_retention import KeptClip
-from replay_operator.domain.upload_target import key_in_bucket
+from replay_operator.domain.upload_target import key_in_bucket, object_key
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +52,25 @@ class RetiredObjects:
         Args:
             clip: That may go, and is gone from the archive volume.
         """
-        if clip.url is None or clip.uid in self._gone:
+        if clip.uid in self._gone:
             return True
-        key = key_in_bucket(clip.url, self._settings.target.bucket)
+        target = self._settings.target
+        # Without a URL an attempt may still have sent it, or begun to, after its capture was deleted.
+        key = object_key(target, clip.path) if clip.url is None else key_in_bucket(clip.url, target.bucket)
         if key is None:
             log.warning("%s is left where it is: it is in another bucket than this install's", clip.url)
             return True
         if not self.is_full:
             self._doomed[clip.uid] = RemovableObject(key=key, capture_uid=clip.uid)
         return False
+
+    def forget(self, uid: str) -> None:
+        """Let go of a clip that is gone: the catalogue has it noted, and nobody will ask again.
+
+        Args:
+            uid: Of its capture.
+        """
+        self._gone.discard(uid)
 
     async def settle(self) -> None:
         """See what the last Job has deleted, before the clips are looked through.

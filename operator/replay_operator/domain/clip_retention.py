@@ -41,6 +41,8 @@ class KeptClip:
 def beyond_quota(clips: Iterable[KeptClip], *, used_bytes: int, most_bytes: int) -> list[KeptClip]:
     """Give the clips that have to go until an owner takes no more than it may.
 
+    One that is in object storage only takes nothing: it stays.
+
     Args:
         clips: Of the owner, oldest first, and only those that may go at all.
         used_bytes: What all clips of the owner take, and what is reserved for further ones.
@@ -50,6 +52,8 @@ def beyond_quota(clips: Iterable[KeptClip], *, used_bytes: int, most_bytes: int)
     for clip in clips:
         if used_bytes <= most_bytes:
             break
+        if clip.quota_bytes == 0:
+            continue
         doomed.append(clip)
         used_bytes -= clip.quota_bytes
     return doomed

@@ -12,7 +12,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from replay_operator.api.replaybuffer import Encoding
-from replay_operator.api.replaycapture import ResolvedRange
+from replay_operator.api.replaycapture import ReplayCapture, ResolvedRange
+from replay_operator.api.upload import LocalCopy
 from replay_operator.domain.capacity import bytes_per_second
 from replay_operator.domain.token_bucket import Rate, TokenBucket
 
@@ -111,6 +112,18 @@ class OwnerAccount:
     def used_bytes(self) -> int:
         """What counts against the quota of archive."""
         return self.archived_bytes + sum(self.reserved.values())
+
+
+def archived_bytes(capture: ReplayCapture) -> int:
+    """Give what a finished clip takes of the archive volume: nothing when it is in object storage only.
+
+    Args:
+        capture: Finished.
+    """
+    clip, upload = capture.status.clip, capture.status.upload
+    if clip is None or (upload is not None and upload.local_copy is LocalCopy.DROPPED):
+        return 0
+    return clip.bytes
 
 
 def reservation_bytes(encoding: Encoding, wanted: ResolvedRange, segment_seconds: int) -> int:
