@@ -27,7 +27,7 @@ BUFFER, CAPTURE = "alice-screen", "goal"
 
 @pytest.fixture(scope="module")
 def stack(bed: Bed) -> Iterator[Stack]:
-    """An install of its own with `manifests/preview`, as docs/operations.md says, and a buffer that records."""
+    """An install of its own with `manifests/preview`, as docs/operations.md says, and a buffer."""
     stack = Stack(*bed, NAMESPACE)
     stack.install(
         rooms=ALICE,
