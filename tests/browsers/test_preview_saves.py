@@ -18,6 +18,7 @@ from replay_operator.api.capture_job import CaptureRequest
 from replay_operator.api.replaycapture import ReplayCaptureSpec
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.preview_api import preview_api
+from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
 from tests.agent.process import free_port
 from tests.agent.rig import BUFFER
@@ -118,7 +119,9 @@ async def installed(tmp_path: Path, made_runs: Callable[[str], Path]) -> AsyncIt
             preview_api_port=api_port,
             preview_url=shown.url,
         )
-        await stack.enter_async_context(preview_api(settings, cluster, lambda: datetime.now(UTC)))
+        await stack.enter_async_context(
+            preview_api(settings, cluster, lambda: datetime.now(UTC), OperatorMetrics())
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         application = Application(session, f"http://127.0.0.1:{api_port}", app_port)
         runner = web.AppRunner(application.app(), access_log=None)
