@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from replay_operator.domain.signed_address import MIN_KEY_BYTES
-from tests.helm.chart import CHART, Json, helm, objects_of, render
+from tests.helm.chart import CHART, KUBERNETES_VERSION, Json, helm, objects_of, render
 from tests.helm.variants import VARIANTS
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
@@ -143,7 +143,8 @@ def test_what_the_agents_secret_holds_stays_and_what_it_lacks_is_added(
     def rendered(preview: Json) -> dict[str, str]:
         text = helm(
             *("template", "replay", str(CHART), "--namespace", namespace, "--dry-run=server"),
-            *("--show-only", "templates/secret-agent.yaml", "--values", "-"),
+            *("--kube-version", KUBERNETES_VERSION, "--show-only", "templates/secret-agent.yaml"),
+            *("--values", "-"),
             stdin=json.dumps({"preview": preview}),
             kubeconfig=control_plane.kubeconfig,
         )

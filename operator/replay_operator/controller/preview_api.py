@@ -27,11 +27,12 @@ from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.cluster.gateway import ClusterError, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.described_api.access import refused
-from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, Handler, problem
+from replay_operator.controller.described_api.answers import told
+from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, problem
 from replay_operator.controller.described_api.routes import description_routes
 from replay_operator.controller.preview_figures import counting
 from replay_operator.domain.signed_address import Scope, signed_query
-from replay_operator.http_server import served
+from replay_operator.http_server import Handler, served
 from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
 
@@ -221,9 +222,7 @@ async def _save(request: web.Request) -> web.Response:
             raise
         # The API server's sentence says which rule of the range is broken.
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error.answer.get("message", "")))
-    answer = SavedCapture(name=made["metadata"]["name"])
-    headers = {"Cache-Control": "no-store"}
-    return web.json_response(answer.to_wire(), status=HTTPStatus.CREATED, headers=headers)
+    return told(SavedCapture(name=made["metadata"]["name"]), HTTPStatus.CREATED)
 
 
 async def _download(request: web.Request) -> web.Response:
@@ -257,10 +256,6 @@ async def _address(request: web.Request, scope: Scope, path: str, *, with_page: 
         )
     expires_at = (office.clock() + office.lifetime).replace(microsecond=0)
     where = f"{path}?{signed_query(keys[0], scope, expires_at)}"
-    answer = SignedAddress(
-        url=office.base_url + where,
-        expires_at=expires_at,
-        # Behind the #, where it gets into no log and no Referer.
-        page_url=f"{office.base_url}/#{where.removeprefix('/')}" if with_page else None,
-    )
-    return web.json_response(answer.to_wire(), headers={"Cache-Control": "no-store"})
+    # Behind the #, where it gets into no log and no Referer.
+    page_url = f"{office.base_url}/#{where.removeprefix('/')}" if with_page else None
+    return told(SignedAddress(url=office.base_url + where, expires_at=expires_at, page_url=page_url))
