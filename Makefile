@@ -145,10 +145,11 @@ package: setup ## Build wheel and sdist into dist/, the same bytes each time
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/hatchling build -d $(DIST)
 
 .PHONY: sbom
-sbom: .venv-docs/.stamp ## Write the bill of materials of the image's Python packages into dist/
+sbom: .venv-docs/.stamp ## Write the bill of materials of what pip and npm put into the image into dist/
 	@mkdir -p $(DIST)
 	@PYTHONWARNINGS=ignore .venv-docs/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --spec-version 1.6 \
 		--output-format JSON --output-file $(DIST)/replay-operator.cdx.json requirements/runtime.lock
+	@.venv-docs/bin/python -m release.bill operator/player/package-lock.json $(DIST)/replay-operator.cdx.json
 
 .PHONY: release-check
 release-check: setup bed .venv-docs/.stamp ## Build all that a release has into dist/, and look at versions, licences and bytes

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from release import licences, versions
 from release.archive import with_times
+from release.npm_packages import NpmPackage, npm_packages
 from tests.testbed.binaries import helm_binary
 
 ROOT = Path(__file__).parents[1]
@@ -94,10 +95,16 @@ def build_bill(dist: Path) -> str:
     bill = json.loads((dist / "replay-operator.cdx.json").read_text())
     listed = {licences.normalised(part["name"]) for part in bill["components"]}
     lock = (ROOT / "requirements" / "runtime.lock").read_text()
-    missing = {package.name for package in licences.locked_packages(lock)} ^ listed
+    locked = {package.name for package in licences.locked_packages(lock)}
+    missing = (locked | {licences.normalised(package.name) for package in player_packages()}) ^ listed
     if missing:
-        raise WrongError(f"the bill of materials and the lock differ in {', '.join(sorted(missing))}")
+        raise WrongError(f"the bill of materials and the locks differ in {', '.join(sorted(missing))}")
     return f"replay-operator.cdx.json, {len(listed)} packages"
+
+
+def player_packages() -> list[NpmPackage]:
+    """Give what npm fetches into the image."""
+    return npm_packages((ROOT / "operator" / "player" / "package-lock.json").read_text())
 
 
 def check_licences() -> str:
@@ -106,12 +113,19 @@ def check_licences() -> str:
     tool = ROOT / ".venv-docs" / "bin" / "pip-licenses"
     told = run(tool, "--python", sys.executable, "--with-system", "--from=mixed", "--format=json")
     found = {licences.normalised(entry["Name"]): entry["License"] for entry in json.loads(told)}
-    wrong = licences.complaints(locked, found)
+    player = player_packages()
+    wrong = [
+        *licences.complaints(locked, found),
+        *licences.complaints(
+            [licences.Locked(package.name, conditional=False) for package in player],
+            {package.name: package.licence for package in player},
+        ),
+    ]
     if wrong:
         raise WrongError("\n".join(wrong))
     elsewhere = [package.name for package in locked if package.name not in found]
     only = f"; only for other Pythons, not looked at: {', '.join(elsewhere)}" if elsewhere else ""
-    return f"{len(locked) - len(elsewhere)} packages, all accepted{only}"
+    return f"{len(locked) - len(elsewhere)} packages, and {len(player)} by npm, all accepted{only}"
 
 
 def build_image(version: str) -> str:

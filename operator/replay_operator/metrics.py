@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from itertools import product
 
 from prometheus_client import CollectorRegistry
 
@@ -23,6 +24,10 @@ _CALL_BUCKETS_SECONDS = (0.005, 0.02, 0.1, 0.3, 1, 3, 10, 30)
 _UPLOAD_BUCKETS_SECONDS = (5, 15, 60, 300, 900, 3600, 14400)
 """A clip of ten minutes is 480 MB: 6.4 minutes at 10 Mbit/s, and a bucket that is away for a night is tried
 once an hour (ADR 22)."""
+
+PREVIEW_REQUESTS = ("preview", "save", "download", "other")
+PREVIEW_RESULTS = ("ok", "refused", "missing", "invalid", "failed")
+"""Carried out; no token that counts; no such object, or no clip; a question without sense; not now."""
 
 _RECONCILE_BUCKETS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -48,6 +53,7 @@ class OperatorMetrics:
         self._declare_capacity()
         self._declare_catalogue()
         self._declare_uploads()
+        self._declare_preview()
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -286,3 +292,14 @@ class OperatorMetrics:
             "For how long the upload that has been due longest has been due; 0 when none is.",
         )
         self.upload_jobs = declare.gauge("replay_upload_jobs", "Clips that are being uploaded.")
+
+    def _declare_preview(self) -> None:
+        self.preview_requests = self.metrics.counter(
+            "replay_operator_preview_requests_total",
+            "Requests of the API that hands out addresses: `preview`, `save`, `download` or `other`; `ok`, "
+            "`refused` (no token that counts), `missing` (no such object, or no clip), `invalid` or `failed` "
+            "(Kubernetes does not answer or does not let the operator save, or there is no key).",
+            ["what", "result"],
+        )
+        for what, result in product(PREVIEW_REQUESTS, PREVIEW_RESULTS):
+            self.preview_requests.labels(what, result)

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from replay_operator.agent.preview.application import make_preview_app
-from replay_operator.agent.preview.parts import Preview, is_over_network, make_preview
+from replay_operator.agent.preview.parts import Preview, is_remote_volume, make_preview
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.domain.signed_address import Scope, SigningKey, signed_query
 from tests.agent.rig import BUFFER, RUN, T0, Client, Rig, after
@@ -476,6 +476,7 @@ async def test_an_agent_that_waits_for_the_volume_shows_nothing_of_it(rig: Rig, 
         ("nfs4", True),
         ("ceph", True),
         ("fuse.juicefs", True),
+        ("gpfs", True),
         ("ext4", False),
         ("xfs", False),
         ("overlay", False),
@@ -487,8 +488,8 @@ def test_the_mount_tells_whether_a_volume_is_on_the_network(
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"36 35 0:50 / {tmp_path} rw,relatime - {kind} server:/export rw\n")
     monkeypatch.setattr("replay_operator.agent.volume_facts._MOUNTS", mounts)
-    assert is_over_network(tmp_path) is remote
-    assert is_over_network(tmp_path / "absent") is False
+    assert is_remote_volume(tmp_path) is remote
+    assert is_remote_volume(tmp_path / "absent") is False
 
 
 async def test_before_the_volume_was_read_nobody_is_told_half_of_it(rig: Rig, viewer: Viewer) -> None:

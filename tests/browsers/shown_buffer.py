@@ -93,7 +93,7 @@ class ShownBuffer:
         self, run: Path, shape: RunShape, first: int | None = None, *, name: str, ended: bool = False
     ) -> None:
         """Let the first segments of a run be on the volume, as if a worker had come so far."""
-        if not (self.directory / name).exists():
+        if self.rig is not None and not (self.directory / name).exists():
             # The agent learns of new directories when it lists the volume again.
             self.clock.advance(60)
         self._copy(run, shape, first, self.directory / name, ended=ended)

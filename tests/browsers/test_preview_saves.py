@@ -18,6 +18,7 @@ from replay_operator.api.capture_job import CaptureRequest
 from replay_operator.api.replaycapture import ReplayCaptureSpec
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.preview_api import preview_api
+from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
 from tests.agent.process import free_port
 from tests.agent.rig import BUFFER
@@ -64,6 +65,7 @@ class Application:
     api_url: str
     port: int
     may_save: bool = True
+    may_look_on: bool = True
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def app(self) -> web.Application:
@@ -82,6 +84,8 @@ class Application:
             self.asked.append(body)
             if not self.may_save:
                 raise web.HTTPForbidden(text="you may only look")
+        if what == "address" and not self.may_look_on:
+            raise web.HTTPForbidden(text="you have looked for long enough")
         headers = {"Authorization": f"Bearer {TOKEN}"}
         path = "captures" if what == "save" else "preview"
         async with self.session.post(
@@ -102,10 +106,19 @@ class Installed:
 
 
 @pytest.fixture
-async def installed(tmp_path: Path, made_runs: Callable[[str], Path]) -> AsyncIterator[Installed]:
+def address_seconds() -> int:
+    """How long an address is good: longer than any test here."""
+    return 900
+
+
+@pytest.fixture
+async def installed(
+    tmp_path: Path, made_runs: Callable[[str], Path], address_seconds: int
+) -> AsyncIterator[Installed]:
     app_port, api_port = free_port(), free_port()
     shown, cluster = ShownBuffer(tmp_path, origins=[f"http://127.0.0.1:{app_port}"]), Cluster()
     async with AsyncExitStack() as stack:
+        await shown.record(made_runs("first"), SHAPES["first"], name=RUN)
         await shown.start()
         stack.push_async_callback(shown.stop)
         secrets = tmp_path / "agent-token"
@@ -117,15 +130,17 @@ async def installed(tmp_path: Path, made_runs: Callable[[str], Path]) -> AsyncIt
             preview_api_token_directory=secrets,
             preview_api_port=api_port,
             preview_url=shown.url,
+            preview_address_seconds=address_seconds,
         )
-        await stack.enter_async_context(preview_api(settings, cluster, lambda: datetime.now(UTC)))
+        await stack.enter_async_context(
+            preview_api(settings, cluster, lambda: datetime.now(UTC), OperatorMetrics())
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         application = Application(session, f"http://127.0.0.1:{api_port}", app_port)
         runner = web.AppRunner(application.app(), access_log=None)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", app_port).start()
-        await shown.record(made_runs("first"), SHAPES["first"], name=RUN)
         yield Installed(shown, cluster, application)
 
 
@@ -203,6 +218,44 @@ async def test_what_the_application_refuses_is_told_in_the_page_and_makes_nothin
         "until(() => message() === 'Not saved: you may only look.')", in_frame=True
     )
     assert installed.cluster.made == []
+
+
+EXPIRES = (
+    "performance.getEntriesByType('resource')"
+    ".map(({name}) => Number(new URL(name).searchParams.get('expires'))).filter(Boolean)"
+)
+"""When the addresses end that the page has used."""
+
+
+@pytest.mark.parametrize("address_seconds", [10])
+async def test_the_page_asks_for_another_address_before_its_own_ends_and_goes_on_with_that(
+    browser_page: Page, installed: Installed
+) -> None:
+    await look_into_frame(browser_page, installed)
+    await browser_page.evaluate(f"until(() => new Set({EXPIRES}).size > 1)", in_frame=True)
+
+    # The agent's clock stands still: now the first address has ended there, and no other.
+    first = await browser_page.evaluate(f"Math.min(...{EXPIRES})", in_frame=True)
+    clock = installed.shown.clock
+    clock.advance(first + 1 - clock.now().timestamp())
+
+    # It has begun near the newest segment, and has none of the first one.
+    await click(browser_page, f"(expectPicture(), onBar({START + 1}))")
+    seen = await browser_page.evaluate("seen()", in_frame=True)
+    assert (seen["at"] - START) * 30 == pytest.approx(seen["number"], abs=2)
+    assert await browser_page.evaluate("message()", in_frame=True) == ""
+
+
+@pytest.mark.parametrize("address_seconds", [10])
+async def test_the_page_says_when_its_address_ends_and_why_it_gets_no_other(
+    page_of_chromium: Page, installed: Installed
+) -> None:
+    installed.application.may_look_on = False
+    await look_into_frame(page_of_chromium, installed)
+    await page_of_chromium.evaluate(
+        "until(() => /^This address ends at .+: you have looked for long enough[.]$/.test(message()))",
+        in_frame=True,
+    )
 
 
 async def test_keys_mark_and_a_mark_can_be_dragged_and_without_an_application_the_page_tells_the_times(

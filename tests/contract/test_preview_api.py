@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from replay_operator.cluster.gateway import ClusterError, ClusterUnreachable, Fo
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.preview_api import preview_api
 from replay_operator.domain.signed_address import Scope, SigningKey, check_address
+from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
 from tests.agent.process import free_port
 from tests.builders import BUFFER_UID, buffer_body, capture_body
@@ -64,6 +66,7 @@ class BackEnd:
     def __init__(self, session: aiohttp.ClientSession, url: str, secrets: Path) -> None:
         self.session, self.url, self.secrets = session, url, secrets
         self.objects = KnownObjects()
+        self.metrics = OperatorMetrics()
 
     async def ask(
         self, path: str, body: str = "", *, token: str | None = TOKEN, method: str = "POST"
@@ -99,7 +102,7 @@ async def back_end(secrets: Path) -> AsyncIterator[BackEnd]:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         made = BackEnd(session, f"http://127.0.0.1:{port}", secrets)
         settings = settings_for(secrets, preview_api_port=port)
-        await stack.enter_async_context(preview_api(settings, made.objects, lambda: NOW))
+        await stack.enter_async_context(preview_api(settings, made.objects, lambda: NOW, made.metrics))
         yield made
 
 
@@ -263,6 +266,54 @@ async def test_no_address_is_logged(back_end: BackEnd, caplog: pytest.LogCapture
     assert answer["url"].rpartition("=")[2] not in caplog.text
 
 
+def counted(metrics: OperatorMetrics) -> dict[tuple[str, str], float]:
+    """How many requests there were of each sort, those that never came left out."""
+    sorts = product(
+        ("preview", "save", "download", "other"), ("ok", "refused", "missing", "invalid", "failed")
+    )
+    found = {
+        (what, result): metrics.registry.get_sample_value(
+            "replay_operator_preview_requests_total", {"what": what, "result": result}
+        )
+        for what, result in sorts
+    }
+    assert None not in found.values(), "a rate does not see a series begin"
+    return {sort: number for sort, number in found.items() if number}
+
+
+async def test_each_request_is_counted_by_what_was_asked_for_and_what_came_of_it(back_end: BackEnd) -> None:
+    assert counted(back_end.metrics) == {}
+    await back_end.ask("/v1/buffers/alice-screen/preview")
+    await back_end.ask("/v1/buffers/alice-screen/preview", token="another")
+    await back_end.ask("/v1/buffers/nobody/preview")
+    await back_end.ask("/v1/buffers/broken/preview")
+    await back_end.ask("/v1/captures/goal/download")
+    for no_clip_here in ("young", "away"):
+        await back_end.ask(f"/v1/captures/{no_clip_here}/download")
+    await back_end.ask("/v1/buffers/alice-screen/captures", MARKED)
+    await back_end.ask("/v1/buffers/alice-screen/captures", "{}")
+    back_end.objects.refusal = ClusterError(422, "POST: no", {"message": "at most four hours long"})
+    await back_end.ask("/v1/buffers/alice-screen/captures", MARKED)
+    back_end.objects.refusal = Forbidden(403, "POST: user cannot", {})
+    await back_end.ask("/v1/buffers/alice-screen/captures", MARKED)
+    await back_end.ask("/v1/elsewhere")
+    await back_end.ask("/v1/buffers/alice-screen/preview", method="GET")
+
+    assert counted(back_end.metrics) == {
+        ("preview", "ok"): 1,
+        ("preview", "refused"): 1,
+        ("preview", "missing"): 1,
+        ("preview", "failed"): 1,
+        ("download", "ok"): 1,
+        ("download", "missing"): 2,
+        ("save", "ok"): 1,
+        ("save", "invalid"): 2,
+        ("save", "failed"): 1,
+        ("other", "missing"): 1,
+        ("other", "invalid"): 1,
+    }
+
+
 @pytest.mark.parametrize("lacking", ["token", "url"])
 async def test_without_a_token_or_a_url_nothing_is_handed_out_and_the_log_says_so(
     secrets: Path, lacking: str, caplog: pytest.LogCaptureFixture
@@ -272,7 +323,8 @@ async def test_without_a_token_or_a_url_nothing_is_handed_out_and_the_log_says_s
     port = free_port()
     more = {"preview_url": None} if lacking == "url" else {}
     settings = settings_for(secrets, preview_api_port=port, **more)
-    async with preview_api(settings, KnownObjects(), lambda: NOW), aiohttp.ClientSession() as session:
+    serving = preview_api(settings, KnownObjects(), lambda: NOW, OperatorMetrics())
+    async with serving, aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(f"http://127.0.0.1:{port}/")
     assert "no addresses are handed out" in caplog.text

@@ -1,5 +1,6 @@
 """Every variant of the chart before the real API server, where Pod Security `restricted` is enforced."""
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helm.chart import Json, render
+from replay_operator.domain.signed_address import MIN_KEY_BYTES
+from tests.helm.chart import CHART, KUBERNETES_VERSION, Json, helm, objects_of, render
 from tests.helm.variants import VARIANTS
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
@@ -129,3 +131,28 @@ def test_no_root_file_system_can_be_written_and_no_user_is_named_but_the_workers
         assert ("runAsUser" in spec["securityContext"]) is (workload == "livekit-egress")
         token = workload in ("replay-operator", "replay-drain", "replay-doctor")
         assert spec["automountServiceAccountToken"] is token
+
+
+def test_what_the_agents_secret_holds_stays_and_what_it_lacks_is_added(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    held = {"token": "kept", "previous-preview-key": "kept as well"}
+    literals = [f"--from-literal={name}={value}" for name, value in held.items()]
+    control_plane.kubectl("create", "secret", "generic", "replay-operator-agent", "-n", namespace, *literals)
+
+    def rendered(preview: Json) -> dict[str, str]:
+        text = helm(
+            *("template", "replay", str(CHART), "--namespace", namespace, "--dry-run=server"),
+            *("--kube-version", KUBERNETES_VERSION, "--show-only", "templates/secret-agent.yaml"),
+            *("--values", "-"),
+            stdin=json.dumps({"preview": preview}),
+            kubeconfig=control_plane.kubeconfig,
+        )
+        (secret,) = objects_of(text)
+        return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+
+    shown = rendered({"enabled": True, "url": "https://replay.example"})
+    assert rendered({}) == held
+    assert shown.items() > held.items()
+    assert shown.keys() - held.keys() == {"preview-key"}
+    assert len(shown["preview-key"]) >= MIN_KEY_BYTES

@@ -56,7 +56,9 @@ def livekit_objects(
             "replay-operator-livekit",
             {"url": "http://livekit:7880", "api-key": API_KEY, "api-secret": api_secret},
         ),
-        secret("replay-operator-agent", {"token": secrets.token_hex(24)}),
+        secret(
+            "replay-operator-agent", {"token": secrets.token_hex(24), "preview-key": secrets.token_hex(24)}
+        ),
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -62,6 +64,7 @@ class Stack:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         agent_settings: Mapping[str, str] | None = None,
         webhook_urls: Sequence[str] = (),
+        components: Sequence[str] = (),
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -72,6 +75,7 @@ class Stack:
             secrets: Secrets that the base can do without, by name.
             agent_settings: Variables of the agent that `manifests/base` does not set.
             webhook_urls: Where LiveKit's webhooks are sent.
+            components: What of `manifests/` stands on the base, such as `preview`.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -84,8 +88,19 @@ class Stack:
         self.apply(*livekit_objects(rooms, timing or {}, webhook_urls))
         if secrets:
             self.apply(*(secret(name, data) for name, data in secrets.items()))
-        rendered = self.plane.kubectl("kustomize", str(BASE))
+        rendered = self.plane.kubectl("kustomize", str(BASE)) if not components else self._built(components)
         self.apply(*changed_settings(rendered, settings or {}, agent_settings))
+
+    def _built(self, components: Sequence[str]) -> str:
+        with tempfile.TemporaryDirectory() as overlay:
+            # kustomize takes no absolute paths.
+            manifests = os.path.relpath(BASE.parent, Path(overlay).resolve())
+            kustomization = {
+                "resources": [f"{manifests}/{BASE.name}"],
+                "components": [f"{manifests}/{name}" for name in components],
+            }
+            (Path(overlay) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+            return self.plane.kubectl("kustomize", overlay)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace, as administrator."""

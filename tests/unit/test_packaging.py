@@ -57,9 +57,11 @@ def test_the_bill_of_materials_names_what_the_lock_installs(tmp_path: Path) -> N
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     assert bill["metadata"]["component"]["name"] == "replay-operator"
     named = {(part["name"], part["version"]) for part in bill["components"]}
-    assert named == set(LOCKED.findall((ROOT / "requirements" / "runtime.lock").read_text()))
+    player = json.loads((ROOT / "operator" / "player" / "package.json").read_text())["dependencies"]
+    locked = set(LOCKED.findall((ROOT / "requirements" / "runtime.lock").read_text()))
+    assert named == locked | set(player.items())
     for part in bill["components"]:
-        assert any(reference.get("hashes") for reference in part["externalReferences"]), part["name"]
+        assert any(it.get("hashes") for it in (part, *part.get("externalReferences", ()))), part["name"]
 
 
 @pytest.mark.parametrize("name", ["operator/Dockerfile", "docs/security/verify.md"])

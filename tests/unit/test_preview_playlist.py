@@ -35,7 +35,7 @@ def test_a_live_playlist_as_it_stands() -> None:
         "#EXT-X-VERSION:3",
         "#EXT-X-TARGETDURATION:6",
         "#EXT-X-MEDIA-SEQUENCE:1795348800795",
-        "#EXT-X-DISCONTINUITY-SEQUENCE:4400",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:7440",
         "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T12:00:00.795Z",
         "#EXTINF:6.011000,",
         "segments/run-1/seg_00000.ts?k=v",

@@ -78,7 +78,18 @@ def test_after_a_restart_the_numbers_of_the_next_run_are_ahead_of_all_that_viewe
     assert before is not None
     assert after is not None
     assert after.entries[0].number > before.entries[-1].number
-    assert after.entries[0].discontinuity > before.entries[-1].discontinuity
+    assert after.entries[0].discontinuity >= before.entries[-1].discontinuity
+
+
+@pytest.mark.parametrize("hour", range(0, 50, 5))
+def test_after_a_hand_over_a_restart_does_not_let_discontinuities_fall_within_two_days(hour: int) -> None:
+    # T0 is where their numbers begin anew, which they do after 200,000 s.
+    last, following = (run(name, at * 3600, 2, ended=True) for name, at in (("a", hour), ("b", hour + 2)))
+    told = carried_on(carried_on(None, [last]), [last, following])
+    restarted = carried_on(None, [following])
+    assert told is not None
+    assert restarted is not None
+    assert restarted.entries[0].discontinuity >= told.entries[-1].discontinuity
 
 
 def test_discontinuities_have_small_numbers_which_hls_js_can_count_up_to() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import io
+import json
 import subprocess
 import tarfile
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from release import licences, versions
 from release.archive import with_times
 from release.licences import Locked
+from release.npm_packages import npm_packages, with_packages
 
 ROOT = Path(__file__).parents[2]
 CHANGELOG = "# Changelog\n\n## [1.2.3] - 2026-11-23\n"
@@ -117,6 +121,57 @@ def test_a_package_that_nobody_looked_at_or_with_another_licence_is_named() -> N
     said = licences.complaints(locked, {"aiohttp": "Proprietary"})
     assert [sentence.split()[0] for sentence in said] == ["aiohttp:", "typing-extensions"]
     assert licences.complaints(locked, {"aiohttp": "MIT", "typing-extensions": "PSF-2.0"}) == []
+
+
+NPM_LOCK = {
+    "packages": {
+        "": {"name": "player", "license": "Apache-2.0"},
+        "node_modules/hls.js": {
+            "version": "1.2.3",
+            "integrity": "sha512-" + base64.b64encode(bytes(64)).decode(),
+            "license": "Apache-2.0",
+        },
+    }
+}
+BILL = json.dumps({"components": [{"name": "aiohttp"}], "dependencies": [{"ref": "requirements-L1"}]})
+
+
+def test_what_npm_fetches_is_in_the_bill_with_its_hash_and_licence() -> None:
+    whole = json.loads(with_packages(BILL, npm_packages(json.dumps(NPM_LOCK))))
+    assert whole["components"] == [
+        {"name": "aiohttp"},
+        {
+            "bom-ref": "pkg:npm/hls.js@1.2.3",
+            "hashes": [{"alg": "SHA-512", "content": "00" * 64}],
+            "licenses": [{"acknowledgement": "declared", "expression": "Apache-2.0"}],
+            "name": "hls.js",
+            "purl": "pkg:npm/hls.js@1.2.3",
+            "type": "library",
+            "version": "1.2.3",
+        },
+    ]
+    assert whole["dependencies"] == [{"ref": "requirements-L1"}, {"ref": "pkg:npm/hls.js@1.2.3"}]
+
+
+def test_a_package_of_npm_without_a_hash_is_not_given_on() -> None:
+    lock = {"packages": {"node_modules/hls.js": {"version": "1.2.3", "license": "MIT"}}}
+    with pytest.raises(ValueError, match=r"hls\.js has no SHA-512"):
+        npm_packages(json.dumps(lock))
+
+
+def test_a_licence_that_npms_lock_does_not_tell_is_for_somebody_to_read() -> None:
+    lock = copy.deepcopy(NPM_LOCK)
+    del lock["packages"]["node_modules/hls.js"]["license"]
+    (package,) = npm_packages(json.dumps(lock))
+    locked = [Locked(package.name, conditional=False)]
+    (said,) = licences.complaints(locked, {package.name: package.licence})
+    assert said.startswith("hls.js: ''")
+
+
+def test_the_licences_of_the_player_are_accepted() -> None:
+    packages = npm_packages((ROOT / "operator" / "player" / "package-lock.json").read_text())
+    assert [package.name for package in packages] == ["hls.js"]
+    assert all(licences.is_accepted(package.licence) for package in packages)
 
 
 def chart(seconds: int) -> bytes:

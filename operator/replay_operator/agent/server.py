@@ -16,12 +16,12 @@ from replay_operator.api.agent import ClipDeletion, Policy, Refused, RunFile
 from replay_operator.api.model import ApiModel
 from replay_operator.bearer_tokens import bearer_token
 from replay_operator.domain.layout import LayoutError, RunPath
+from replay_operator.http_server import Handler
 
 _AGENT = web.AppKey("agent", Agent)
 _PROTOCOL = "/v1/"
 
 _Model = TypeVar("_Model", bound=ApiModel)
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(agent: Agent) -> web.Application:
@@ -49,7 +49,7 @@ def make_app(agent: Agent) -> web.Application:
 
 
 @web.middleware
-async def _authorise(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _authorise(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not request.path.startswith(_PROTOCOL):
         return await handler(request)
     agent = request.app[_AGENT]
@@ -69,7 +69,7 @@ async def _authorise(request: web.Request, handler: _Handler) -> web.StreamRespo
 
 
 @web.middleware
-async def _explain(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except (ValidationError, InvalidPolicyError, LayoutError) as error:

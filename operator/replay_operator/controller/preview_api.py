@@ -27,10 +27,13 @@ from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.cluster.gateway import ClusterError, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
 from replay_operator.controller.described_api.access import refused
-from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, Handler, problem
+from replay_operator.controller.described_api.answers import told
+from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, problem
 from replay_operator.controller.described_api.routes import description_routes
+from replay_operator.controller.preview_figures import counting
 from replay_operator.domain.signed_address import Scope, signed_query
-from replay_operator.http_server import served
+from replay_operator.http_server import Handler, served
+from replay_operator.metrics import OperatorMetrics
 from replay_operator.settings import OperatorSettings
 
 ANSWER_SECONDS = 10.0
@@ -99,7 +102,7 @@ _OFFICE = web.AppKey("office", AddressOffice)
 
 @asynccontextmanager
 async def preview_api(
-    settings: OperatorSettings, objects: Objects, clock: Callable[[], datetime]
+    settings: OperatorSettings, objects: Objects, clock: Callable[[], datetime], metrics: OperatorMetrics
 ) -> AsyncIterator[None]:
     """Serve during the block, where the settings say so.
 
@@ -107,6 +110,7 @@ async def preview_api(
         settings: Without a port, the preview's URL or a token nothing is served.
         objects: Reads buffers and captures.
         clock: Gives the time.
+        metrics: Where requests are counted.
     """
     port, base_url = settings.preview_api_port, settings.preview_url
     if port is None:
@@ -133,26 +137,30 @@ async def preview_api(
     # The models of OpenAPI take a while to import, and memory: only who serves it pays.
     from replay_operator.controller.preview_description import describe  # noqa: PLC0415 - see above
 
-    app = make_application(office, describe())
+    app = make_application(office, describe(), metrics)
     async with served(app, settings.bind_address, port, close_seconds=SHUTDOWN_SECONDS) as addresses:
         log.info("addresses of previews are handed out on %s", addresses)
         yield
 
 
-def make_application(office: AddressOffice, description: dict[str, Any]) -> web.Application:
+def make_application(
+    office: AddressOffice, description: dict[str, Any], metrics: OperatorMetrics
+) -> web.Application:
     """Make the aiohttp application.
 
     Args:
         office: What the handlers need.
         description: Of this API, in OpenAPI.
+        metrics: Where requests are counted.
     """
     app = web.Application(middlewares=[_guard])
     app[_OFFICE] = office
+    app.on_response_prepare.append(counting(metrics))
     app.add_routes(
         [
-            web.post("/v1/buffers/{name}/preview", _preview),
-            web.post("/v1/buffers/{name}/captures", _save),
-            web.post("/v1/captures/{name}/download", _download),
+            web.post("/v1/buffers/{name}/preview", _preview, name="preview"),
+            web.post("/v1/buffers/{name}/captures", _save, name="save"),
+            web.post("/v1/captures/{name}/download", _download, name="download"),
             *description_routes(description),
         ]
     )
@@ -214,9 +222,7 @@ async def _save(request: web.Request) -> web.Response:
             raise
         # The API server's sentence says which rule of the range is broken.
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error.answer.get("message", "")))
-    answer = SavedCapture(name=made["metadata"]["name"])
-    headers = {"Cache-Control": "no-store"}
-    return web.json_response(answer.to_wire(), status=HTTPStatus.CREATED, headers=headers)
+    return told(SavedCapture(name=made["metadata"]["name"]), HTTPStatus.CREATED)
 
 
 async def _download(request: web.Request) -> web.Response:
@@ -250,10 +256,6 @@ async def _address(request: web.Request, scope: Scope, path: str, *, with_page: 
         )
     expires_at = (office.clock() + office.lifetime).replace(microsecond=0)
     where = f"{path}?{signed_query(keys[0], scope, expires_at)}"
-    answer = SignedAddress(
-        url=office.base_url + where,
-        expires_at=expires_at,
-        # Behind the #, where it gets into no log and no Referer.
-        page_url=f"{office.base_url}/#{where.removeprefix('/')}" if with_page else None,
-    )
-    return web.json_response(answer.to_wire(), headers={"Cache-Control": "no-store"})
+    # Behind the #, where it gets into no log and no Referer.
+    page_url = f"{office.base_url}/#{where.removeprefix('/')}" if with_page else None
+    return told(SignedAddress(url=office.base_url + where, expires_at=expires_at, page_url=page_url))

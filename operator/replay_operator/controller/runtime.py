@@ -75,7 +75,7 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings, upl
         stack.push_async_callback(server.cleanup)
         await stack.enter_async_context(catalogue_api(settings, utc_now))
         connections = await stack.enter_async_context(_connections(settings, livekit, process))
-        await stack.enter_async_context(preview_api(settings, connections.gateway, utc_now))
+        await stack.enter_async_context(preview_api(settings, connections.gateway, utc_now, process.metrics))
         stop = signals.received
         await _until_first(
             stop.wait(),

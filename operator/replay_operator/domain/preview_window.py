@@ -18,10 +18,12 @@ JOIN_TOLERANCE_NS = NANOSECONDS_PER_SECOND // 10
 _NUMBER_NS = 1_000_000
 """Far shorter than a segment: a run that comes later has numbers ahead of all those before it."""
 
-_BREAK_NS = 2 * NANOSECONDS_PER_SECOND
+_BREAK_NS = 20 * NANOSECONDS_PER_SECOND
+"""Runs that die follow each other no faster: two segments of the default length and 3 s (DESIGN §6.3)."""
+
 _BREAK_NUMBERS = 10_000
 """Discontinuity numbers begin below: hls.js counts from 0 up to them at each look, which took it minutes
-with the seconds since 1970. So they may fall where a window begins anew after hours (ADR 20)."""
+with the seconds since 1970. So they may fall where a window begins anew, once in 55 hours (ADR 20)."""
 
 _DEAD_AFTER_SEGMENTS = 2
 _DEAD_AFTER_NS = 3 * NANOSECONDS_PER_SECOND

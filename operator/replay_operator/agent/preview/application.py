@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Self
@@ -25,6 +25,7 @@ from replay_operator.api.model import ApiModel
 from replay_operator.domain.layout import RunPath, segment_index, segment_name
 from replay_operator.domain.preview_playlist import PLAYLIST_MEDIA_TYPE
 from replay_operator.domain.signed_address import AddressRefusedError, Scope, check_address
+from replay_operator.http_server import Handler
 
 SEGMENT_MEDIA_TYPE = "video/mp2t"
 CLIP_MEDIA_TYPE = "video/mp4"
@@ -32,8 +33,6 @@ CLIP_MEDIA_TYPE = "video/mp4"
 _PREVIEW = web.AppKey("preview", Preview)
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 """Not there, or no regular file below directories: for whoever looks it is the same."""
-
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class PreviewRange(ApiModel):
@@ -76,7 +75,7 @@ def make_preview_app(preview: Preview) -> web.Application:
 
 
 @web.middleware
-async def _explain(request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except AddressRefusedError as refusal:

@@ -18,9 +18,8 @@ from replay_operator.agent.preview.shown_runs import ShownRuns
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.agent.volume import Volume
 from replay_operator.agent.volume_facts import volume_facts
+from replay_operator.domain.network_file_systems import is_over_network
 from replay_operator.domain.quantity import parse_quantity
-
-_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "ceph", "cifs", "smb3", "lustre", "glusterfs", "9p"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +61,14 @@ class Preview:
     page: Mapping[str, PageFile]
 
 
-def is_over_network(root: Path) -> bool:
+def is_remote_volume(root: Path) -> bool:
     """Say whether a volume is mounted from elsewhere, as far as its file system tells.
 
     Args:
         root: Where it is mounted.
     """
     facts = volume_facts(root)
-    if facts is None:
-        return False
-    return facts.file_system in _NETWORK_FILE_SYSTEMS or facts.file_system.startswith("fuse.")
+    return facts is not None and is_over_network(facts.file_system)
 
 
 def make_preview(
@@ -79,7 +76,7 @@ def make_preview(
     settings: AgentSettings,
     clock: AgentClock,
     *,
-    is_remote: Callable[[Path], bool] = is_over_network,
+    is_remote: Callable[[Path], bool] = is_remote_volume,
 ) -> Preview:
     """Put the parts together. It looks at mounts and reads the page, and so blocks for a moment.
 

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from aiohttp import web
 
-from replay_operator.api.model import ApiModel
 from replay_operator.bearer_tokens import TokenFiles
 from replay_operator.catalogue.answers import clip_list, quota_answer, session_list
 from replay_operator.catalogue.clips import Clips
@@ -26,9 +25,10 @@ from replay_operator.controller.catalogue_api.questions import (
     query_of,
 )
 from replay_operator.controller.described_api.access import refused
-from replay_operator.controller.described_api.problems import Handler
+from replay_operator.controller.described_api.answers import told
 from replay_operator.controller.described_api.routes import description_routes
 from replay_operator.domain.quotas import QuotaLimits
+from replay_operator.http_server import Handler
 
 ANSWER_SECONDS = 10.0
 """A back end that waits for longer has given its own user up."""
@@ -97,22 +97,17 @@ async def _authorise(request: web.Request, handler: Handler) -> web.StreamRespon
 async def _clips(request: web.Request) -> web.Response:
     asked = ClipsQuestion.model_validate(query_of(request))
     clips = Clips(await request.app[_READER].checked())
-    return _answer(clip_list(await clips.page(asked.chosen, limit=asked.limit, after=asked.after)))
+    return told(clip_list(await clips.page(asked.chosen, limit=asked.limit, after=asked.after)))
 
 
 async def _sessions(request: web.Request) -> web.Response:
     asked = SessionsQuestion.model_validate(query_of(request))
     sessions = Sessions(await request.app[_READER].checked())
-    return _answer(session_list(await sessions.page(asked.chosen, limit=asked.limit, after=asked.after)))
+    return told(session_list(await sessions.page(asked.chosen, limit=asked.limit, after=asked.after)))
 
 
 async def _quota(request: web.Request) -> web.Response:
     owner = OwnerQuestion.model_validate(dict(request.match_info)).owner
     reader = request.app[_READER]
     usage = await Usage(await reader.checked()).of_owner(owner, reader.clock())
-    return _answer(quota_answer(usage, reader.defaults))
-
-
-def _answer(answer: ApiModel) -> web.Response:
-    # It changes with every clip, and belongs to one person.
-    return web.json_response(answer.to_wire(), headers={"Cache-Control": "no-store"})
+    return told(quota_answer(usage, reader.defaults))

@@ -10,7 +10,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from replay_operator.catalogue.errors import BadCursorError, CatalogueError, RowsRefusedError
-from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, Handler, problem
+from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, problem
+from replay_operator.http_server import Handler
 
 _HINTS: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "there is nothing at this path: /openapi.json says what there is",

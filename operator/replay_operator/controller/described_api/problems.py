@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
@@ -12,8 +12,6 @@ from replay_operator.api.model import ApiModel
 PROBLEM_TYPE = "application/problem+json"
 
 RETRY_AFTER_SECONDS = 5
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(ApiModel):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from replay_operator.domain.checks.facts import Choices, Facts
 from replay_operator.domain.checks.objects import PodFacts
 from replay_operator.domain.checks.verdict import Unseen, Verdict, failed, not_seen, passed, together, warned
+from replay_operator.domain.network_file_systems import is_over_network
 
 APPLY_BASE = "apply manifests/base, or your overlay of it"
 LONG_SEGMENT_SECONDS = 10
@@ -91,7 +92,7 @@ def _odd_combinations(choices: Choices, facts: Facts) -> Iterator[Verdict]:
 def _is_network_volume(facts: Facts) -> bool:
     if isinstance(facts.agent, Unseen) or facts.agent.buffer is None:
         return False
-    return facts.agent.buffer.file_system in ("nfs", "nfs4", "ceph", "cifs", "smb3")
+    return is_over_network(facts.agent.buffer.file_system)
 
 
 def check_definitions(facts: Facts) -> Verdict:

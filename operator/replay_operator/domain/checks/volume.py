@@ -9,10 +9,10 @@ from replay_operator.api.volume_facts import VolumeFacts
 from replay_operator.domain.checks.facts import Facts
 from replay_operator.domain.checks.objects import PodFacts
 from replay_operator.domain.checks.verdict import Unseen, Verdict, failed, not_seen, passed, together, warned
+from replay_operator.domain.network_file_systems import NFS, is_over_network
 
 LOCAL_FILE_SYSTEMS = ("xfs", "ext4", "zfs", "btrfs", "f2fs", "ext3")
-NFS = ("nfs", "nfs4")
-NETWORK_FILE_SYSTEMS = (*NFS, "ceph", "fuse.ceph", "lustre", "gpfs")
+CLUSTER_FILE_SYSTEMS = ("ceph", "fuse.ceph", "lustre", "gpfs")
 NFS_TRANSFER_BYTES = 1024 * 1024
 """rsize and wsize of the published mount options: a segment of 10 s at 6 Mbit/s is eight such calls."""
 
@@ -108,7 +108,7 @@ def _options(volume: VolumeFacts, facts: Facts) -> Iterator[Verdict]:
     if volume.file_system in NFS:
         yield from _nfs(options)
         yield from _seen_late(options, facts)
-    elif volume.file_system not in NETWORK_FILE_SYSTEMS and "noatime" not in options:
+    elif not is_over_network(volume.file_system) and "noatime" not in options:
         # A network client leaves access times to its server, where nobody here can look.
         yield warned(
             f"{volume.path} is mounted without noatime: reading a segment writes to the disk",
@@ -172,7 +172,7 @@ def check_file_system(facts: Facts) -> Verdict:
             f"{volume.path} is {kind}: it is gone with the pod or fills its memory",
             "take a StorageClass with a disk behind it",
         )
-    if volume.file_system not in LOCAL_FILE_SYSTEMS + NETWORK_FILE_SYSTEMS:
+    if volume.file_system not in LOCAL_FILE_SYSTEMS + NFS + CLUSTER_FILE_SYSTEMS:
         return warned(
             f"{volume.path} is {kind}, which nobody has tried",
             "docs/storage has those that were; watch replay_agent_scan_seconds",
