@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,19 @@ from replay_operator.api.agent import RunFile
 from replay_operator.api.capture_job import CaptureRequest
 from replay_operator.media.capture import make_clip
 from tests.livekit_double.fixtures import QUICK, DoubleInProcess, start_double
+from tests.livekit_double.tests.media_probe import stream_properties
 from tests.livekit_double.tests.requests import small_request
-from tests.livekit_double.tests.waiting import reaches, segments_in
-from tests.real.clips import av_offsets, check_against_segments, check_pictures, check_sound
+from tests.livekit_double.tests.waiting import info_of, reaches, segments_in
+from tests.real.clips import (
+    av_offsets,
+    check_against_segments,
+    check_pictures,
+    check_sound,
+    seen,
+    tone_positions,
+)
 from tests.real.people import Door, Publisher, Viewer
+from tests.real.publisher import MICROPHONE_AHEAD_SECONDS
 from tests.real.waiting import wait_until
 
 pytestmark = pytest.mark.livekit_server
@@ -78,6 +88,41 @@ async def test_a_clip_of_a_real_recording_holds_exactly_the_moment(
     check_sound(clip)
     check_against_segments(clip, sorted(run.glob("*.ts")))
     assert ended.segments.segment_count == len(list(run.glob("*.ts")))
+
+
+async def test_a_recorder_takes_no_other_track_and_ends_when_its_publisher_leaves(
+    door: Door, client: api.LiveKitAPI, tmp_path: Path
+) -> None:
+    room = f"room-{uuid.uuid4().hex[:8]}"
+    alice = await asyncio.to_thread(Publisher, door, room, "alice", tmp_path)
+    voice = await asyncio.to_thread(alice.publish, "MICROPHONE")
+    screen = await asyncio.to_thread(alice.publish, "SCREEN_SHARE")
+    await asyncio.to_thread(alice.publish, "SCREEN_SHARE_AUDIO")
+    requests = [
+        small_request(tmp_path / "voice", room=room, audio=voice, segment_seconds=SEGMENT_SECONDS),
+        small_request(tmp_path / "screen", room=room, video=screen, segment_seconds=SEGMENT_SECONDS),
+    ]
+    started = [await client.egress.start_track_composite_egress(each) for each in requests]
+    heard, seen_there = await segments_in(tmp_path / "voice", 2), await segments_in(tmp_path / "screen", 2)
+    muted_at_ms = time.time() * 1000
+    await asyncio.to_thread(alice.mute, "SCREEN_SHARE")
+    await segments_in(tmp_path / "screen", 5)
+    await asyncio.to_thread(alice.leave)
+    for each in started:
+        ended = await reaches(client, each.egress_id, egress.EgressStatus.EGRESS_COMPLETE, 30)
+        assert ended.details == "End reason: Source closed"
+
+    assert set(stream_properties(heard[1])) == {"audio"}
+    assert set(stream_properties(seen_there[1])) == {"video"}
+    (_, position), *_ = tone_positions(heard[1])
+    began = (await info_of(client, started[0].egress_id)).segments.started_at / 1e9
+    ahead = (position - began - SEGMENT_SECONDS) % 600
+    assert ahead == pytest.approx(MICROPHONE_AHEAD_SECONDS, abs=1), "the sound of the screen was taken"
+    pictures = [each for segment in sorted((tmp_path / "screen").glob("*.ts")) for each in seen(segment)]
+    assert pictures[0].mark is not None
+    assert pictures[-1].mark is None, "a muted picture is black"
+    last = max(each.mark.captured_at_ms for each in pictures if each.mark is not None)
+    assert last >= muted_at_ms - 300, "what was shown before the mute is lost"
 
 
 def cut(buffer: Path, start: datetime, end: datetime, archive: Path) -> Path:

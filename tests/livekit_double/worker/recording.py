@@ -158,15 +158,20 @@ class Recording:
             self._capture_sound(self._audio, until=Fraction(number + 1, self._plan.frames_per_second))
         if self._video is None:
             return
-        if self._video_state is TrackState.GONE:
+        state = self._video_now()
+        if state is TrackState.GONE:
             self._end_video(self._video)
             return
-        if self._video_state is TrackState.FLOWING and self._shown is TrackState.SILENT:
+        if state is TrackState.FLOWING and self._shown is TrackState.SILENT:
             gap = round(self._timing.unmute_gap_seconds * self._plan.frames_per_second)
             self._pictures_from = max(self._pictures_from, number + gap - 1)
-        self._shown = self._video_state
+        self._shown = state
         if number >= self._pictures_from:
             self._close(self._cutter.add_video(self._video.encode(self._picture(number), number)))
+
+    def _video_now(self) -> TrackState:
+        # What arrived before the track fell silent or went is still to be shown.
+        return TrackState.FLOWING if self._source.pictures_waiting() else self._video_state
 
     def _picture(self, number: int) -> NDArray[np.uint8]:
         if self._shown is not TrackState.FLOWING:
@@ -185,7 +190,7 @@ class Recording:
         late_seconds = self._clock.late_seconds(self._frames)
         after_seconds = taken / self._plan.audio_hz + late_seconds
         samples = self._source.sound(self.started_at_ns + round(after_seconds * _NANOSECONDS), count)
-        if self._audio_state is not TrackState.FLOWING:
+        if self._audio_state is not TrackState.FLOWING and not self._source.knows_tracks:
             samples[:] = 0
         packets = self._starvation.packets_heard(encoder.encode(samples))
         self._close(self._cutter.add_audio(packets))

@@ -53,6 +53,9 @@ class Source(Protocol):
             captured_at_ns: wall clock.
         """
 
+    def pictures_waiting(self) -> bool:
+        """Whether pictures have arrived that were not taken yet: they belong to the time before."""
+
     def sound(self, captured_at_ns: int, samples: int) -> NDArray[np.float32]:
         """Samples of one channel from an instant on; what is not there is silence.
 
@@ -89,6 +92,10 @@ class SyntheticSource:
     def picture(self, number: int, captured_at_ns: int) -> NDArray[np.uint8]:
         """A frame with its number and its time."""
         return self._camera.frame(FrameMark(number, round(captured_at_ns / _MILLISECOND_NS)))
+
+    def pictures_waiting(self) -> bool:
+        """They are drawn when they are wanted."""
+        return False
 
     def sound(self, captured_at_ns: int, samples: int) -> NDArray[np.float32]:
         """A tone that tells the time."""

@@ -42,6 +42,11 @@ class Pictures:
         """Capture time of the first frame, in nanoseconds; None before it."""
         return self._grid.origin_ns
 
+    @property
+    def waiting(self) -> bool:
+        """Whether some have arrived that were not taken yet."""
+        return bool(self._waiting)
+
     def put(self, picture: Picture, captured_at_ns: int) -> None:
         """Takes a frame that has arrived.
 

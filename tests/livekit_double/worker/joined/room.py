@@ -125,6 +125,10 @@ class JoinedSource:
         """The newest one that has arrived for that step."""
         return self._pictures.take(number)
 
+    def pictures_waiting(self) -> bool:
+        """Whether some have arrived that were not taken yet."""
+        return self._pictures.waiting
+
     def sound(self, captured_at_ns: int, samples: int) -> NDArray[np.float32]:
         """What was heard then."""
         return self._sounds.take(captured_at_ns, samples)
