@@ -30,12 +30,19 @@ class Upstream:
         self._session: aiohttp.ClientSession | None = None
 
     async def look(self, room: str, track_sid: str) -> RoomFacts | None:
-        """See `RoomSight`."""
-        api = LiveKitAPI(self.media_url, *self._key, session=self._opened())
-        found = (await api.room.list_rooms(ListRoomsRequest(names=[room]))).rooms
-        if not found:
-            return None
-        people = (await api.room.list_participants(ListParticipantsRequest(room=room))).participants
+        """See `RoomSight`.
+
+        Raises:
+            TwirpError: `unavailable` if the real server does not answer.
+        """
+        rooms = LiveKitAPI(self.media_url, *self._key, session=self._opened(), failover=False).room
+        try:
+            found = (await rooms.list_rooms(ListRoomsRequest(names=[room]))).rooms
+            if not found:
+                return None
+            people = (await rooms.list_participants(ListParticipantsRequest(room=room))).participants
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _no_answer(error) from error
         publishers = [each.identity for each in people if any(t.sid == track_sid for t in each.tracks)]
         tracks = {track.sid: not track.muted for each in people for track in each.tracks}
         return RoomFacts(found[0].sid, room, publishers[0] if publishers else "", tracks)
@@ -54,7 +61,7 @@ class Upstream:
                 body = await answer.read()
                 return web.Response(status=answer.status, body=body, content_type=answer.content_type)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TwirpError("unavailable", f"the real livekit-server does not answer: {error}") from error
+            raise _no_answer(error) from error
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -65,3 +72,7 @@ class Upstream:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS))
         return self._session
+
+
+def _no_answer(error: Exception) -> TwirpError:
+    return TwirpError("unavailable", f"the real livekit-server does not answer: {error}")
