@@ -241,7 +241,8 @@ class LiveKitDouble:
 
     def _welcome(self) -> dict[str, object]:
         rooms = {name: self.rooms.media_state(name) for name in self.rooms.names()}
-        return {"timing": asdict(self.timing), "rooms": rooms}
+        media_url = self._upstream.media_url if self._upstream else ""
+        return {"timing": asdict(self.timing), "rooms": rooms, "media_url": media_url}
 
     def _room_changed(self, event: RoomEvent) -> None:
         if event.kind in _MEDIA_EVENTS:

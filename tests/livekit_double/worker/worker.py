@@ -21,6 +21,7 @@ from tests.livekit_double.worker.status_pages import StatusPages
 _RECONNECT_SECONDS = 0.2
 _TOKEN_SECONDS = 3600
 _DISMISSED_WITHIN_SECONDS = 1.0
+_JOINED = "tests.livekit_double.worker.joined.room"
 
 
 class Worker:
@@ -164,6 +165,8 @@ class Worker:
                 await self._kill_handler(run)
 
     def _welcomed(self, command: dict[str, Any]) -> None:
+        if command["media_url"]:
+            importlib.import_module(_JOINED)  # now: it takes a second, in which nothing else is done
         self._timing = self.config.timing or timing_from(command["timing"])
         for run in self.runs.values():
             run.tracks_changed(command["rooms"].get(run.info.room_name, {}))
@@ -195,8 +198,8 @@ class Worker:
     def _source_of(self, info: egress.EgressInfo, media_url: str) -> SourceMaker:
         if not media_url:
             return SyntheticSource
-        # Only here: it loads libwebrtc, which a worker that draws its own pictures has no use for.
-        joined = importlib.import_module("tests.livekit_double.worker.joined.room")
+        # By name: it loads libwebrtc, which a worker that draws its own pictures has no use for.
+        joined = importlib.import_module(_JOINED)
         recorder = joined.Recorder(
             url=media_url,
             api_key=self.config.api_key,
