@@ -74,7 +74,7 @@ versions: setup .venv-docs/.stamp ## Unit and media tests for each Python and ff
 
 .PHONY: e2e-real
 e2e-real: setup bed ## Real LiveKit server, real publishers, a recorder that joins: clips checked picture by picture (root)
-	$(PYTEST) tests/real -rP
+	$(PYTEST) tests/real --real-rooms -rP
 
 .PHONY: chaos
 chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -22,10 +23,10 @@ def test_pictures_and_sound_that_are_published_arrive_at_another_participant(
     ):
         picture, sound = alice.publish("SCREEN_SHARE"), alice.publish("SCREEN_SHARE_AUDIO")
         wait_until("thirty pictures", lambda: len(viewer.numbers(picture)) >= 30, seconds=30)
-        wait_until("three seconds of sound", lambda: len(viewer.positions(sound)) >= 3, seconds=30)
+        wait_until("five seconds of sound", lambda: len(viewer.positions(sound)) >= 5, seconds=30)
         numbers, positions = viewer.numbers(picture), viewer.positions(sound)
     assert numbers[0] > 1000
     assert all(earlier < later for earlier, later in pairwise(numbers))
     told = [position for position in positions if position is not None]
-    # Not to the millisecond: the receiver stretches and shortens sound until it plays without stutter.
-    assert told[-1] - told[0] == pytest.approx(len(told) - 1, abs=0.5)
+    # Most steps, and not to the millisecond: the receiver stretches sound, and fills in what came too late.
+    assert median(b - a for a, b in pairwise(told)) == pytest.approx(1, abs=0.3)

@@ -22,7 +22,7 @@ _NANOSECONDS = 1_000_000_000
 _FULL_SCALE = 32768
 _FIRST_MEDIA_SECONDS = 10.0
 # Sound is dated when this much of it has arrived: by then the receiver's buffer has its size.
-_DATED_AFTER_SECONDS = 0.5
+_DATED_AFTER_SECONDS = 1.0
 # What lies between microphone and receiver beside its buffer: an Opus frame, the codec's look-ahead, and the
 # frame that is handed out.
 _SOUND_LATENCY_SECONDS = 0.02 + 0.0065 + 0.01
@@ -179,12 +179,15 @@ class JoinedSource:
             self._see_whether_it_begins()
 
     async def _receive_sound(self, track: rtc.Track) -> None:
+        # Of the chunk that was handed over soonest: on a busy machine others come in heaps, a second late.
+        began_ns = time.time_ns()
         async for event in rtc.AudioStream(track, sample_rate=self._audio_hz, num_channels=1):
             samples = np.frombuffer(event.frame.data, np.int16).astype(np.float32) / _FULL_SCALE
             self._sounds.put(samples)
+            began_ns = min(began_ns, time.time_ns() - round(self._sounds.seconds * _NANOSECONDS))
             if self._sounds.first_at_ns is None and self._sounds.seconds >= _DATED_AFTER_SECONDS:
-                late_seconds = self._sounds.seconds + await _buffered_seconds(track) + _SOUND_LATENCY_SECONDS
-                self._sounds.first_at_ns = time.time_ns() - round(late_seconds * _NANOSECONDS)
+                late_seconds = await _buffered_seconds(track) + _SOUND_LATENCY_SECONDS
+                self._sounds.first_at_ns = began_ns - round(late_seconds * _NANOSECONDS)
             self._see_whether_it_begins()
 
 
