@@ -17,9 +17,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def door(pytestconfig: pytest.Config) -> Iterator[Door]:
-    """The server, with the key and the secret that the double has too."""
+def asked_for(pytestconfig: pytest.Config) -> None:
+    """Only when somebody asks for it."""
     if not pytestconfig.getoption("real_rooms", default=False):
         pytest.skip("media in real time need a calm machine: `make e2e-real` runs it")
+
+
+@pytest.fixture(scope="session")
+def door(asked_for: None) -> Iterator[Door]:
+    """The server, with the key and the secret that the double has too."""
     with running_livekit_server(new_link_or_skip(), {API_KEY: API_SECRET}) as server:
         yield Door(server.media_url, API_KEY, API_SECRET)

@@ -31,6 +31,7 @@ from tests.real.clips import (
 from tests.real.people import Door, Publisher, Viewer
 from tests.real.publisher import MICROPHONE_AHEAD_SECONDS
 from tests.real.waiting import wait_until
+from tests.real.worker import running_worker
 
 pytestmark = pytest.mark.livekit_server
 
@@ -41,8 +42,8 @@ SEGMENTS = 5
 @pytest.fixture
 async def double(door: Door, tmp_path: Path) -> AsyncIterator[DoubleInProcess]:
     double = await start_double(tmp_path / "egress-tmp", QUICK, rooms_url=door.url)
-    await double.add_worker()
-    yield double
+    async with running_worker(double, tmp_path):
+        yield double
     await double.stop()
 
 

@@ -18,13 +18,14 @@ import numpy as np
 from livekit import rtc
 
 from tests.livekit_double.marks import read_frame_mark, read_tone_position
+from tests.livekit_double.worker.joined.every_picture import EveryPicture
 
 _AUDIO_HZ = 48_000
 _FULL_SCALE = 32768
 
 
 async def _watch(track: rtc.Track) -> None:
-    async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420):
+    async for event in EveryPicture(track):
         frame = event.frame
         luma = np.frombuffer(frame.data, np.uint8)[: frame.width * frame.height]
         mark = read_frame_mark(luma.reshape(frame.height, frame.width))

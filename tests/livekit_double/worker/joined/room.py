@@ -14,6 +14,7 @@ from livekit.api import AccessToken, VideoGrants
 from numpy.typing import NDArray
 
 from tests.livekit_double.worker.encoding_plan import EncodingPlan
+from tests.livekit_double.worker.joined.every_picture import EveryPicture
 from tests.livekit_double.worker.joined.pictures import Pictures
 from tests.livekit_double.worker.joined.sounds import Sounds
 from tests.livekit_double.worker.source import TracksChanged
@@ -172,7 +173,7 @@ class JoinedSource:
             await self._receive_sound(track)
 
     async def _receive_pictures(self, track: rtc.Track) -> None:
-        async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420):
+        async for event in EveryPicture(track):
             frame = event.frame
             picture = np.frombuffer(frame.data, np.uint8).reshape(frame.height * 3 // 2, frame.width).copy()
             self._pictures.put(picture, event.timestamp_us * 1000 + self._wall_minus_monotonic_ns)
