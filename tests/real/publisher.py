@@ -36,6 +36,7 @@ _QUEUE_MS = 200
 # Enough for the marks to survive; less than what makes libwebrtc reduce the size.
 _VIDEO_BPS = 600_000
 _MILLISECONDS = 1000
+_MICROSECONDS = 1_000_000
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class Publisher:
             options.video_codec = rtc.VideoCodec.VP8
             options.video_encoding.max_bitrate = _VIDEO_BPS
             options.video_encoding.max_framerate = FRAMES_PER_SECOND
+            options.frame_metadata_features.append(rtc.FrameMetadataFeature.FMF_USER_TIMESTAMP)
             pictures = rtc.VideoSource(WIDTH, HEIGHT)
             track = rtc.LocalVideoTrack.create_video_track(source, pictures)
             feeding = self._show(pictures)
@@ -101,8 +103,9 @@ class Publisher:
             await asyncio.sleep(self._monotonic + after_seconds - time.monotonic())
             mark = FrameMark(self._first_number + step, round((self._wall + after_seconds) * _MILLISECONDS))
             frame = rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.I420, camera.frame(mark).tobytes())
-            captured_us = round((self._monotonic + after_seconds) * 1_000_000)
-            pictures.capture_frame(frame, timestamp_us=captured_us)
+            captured_us = round((self._monotonic + after_seconds) * _MICROSECONDS)
+            taken = rtc.FrameMetadata(user_timestamp=round((self._wall + after_seconds) * _MICROSECONDS))
+            pictures.capture_frame(frame, timestamp_us=captured_us, metadata=taken)
 
     async def _play(self, sounds: rtc.AudioSource, ahead_seconds: int) -> None:
         after_seconds = time.monotonic() - self._monotonic

@@ -79,6 +79,23 @@ def test_a_picture_of_another_size_is_scaled() -> None:
     assert pictures.take(0).shape == (27, 32)
 
 
+def test_pictures_have_come_as_far_as_the_newest_of_them() -> None:
+    pictures = arrived(7, 8, 9)
+    assert pictures.reaches(2)
+    assert not pictures.reaches(3)
+    pictures.put(a_picture(9), 500 * MS)
+    assert pictures.reaches(3), "they come in order: the two before were lost"
+
+
+def test_sound_has_come_as_far_as_its_last_sample_once_it_is_dated() -> None:
+    sounds = Sounds(PLAN.audio_hz)
+    sounds.put(np.ones(100, np.float32))
+    assert not sounds.reaches(0)
+    sounds.first_at_ns = 1000 * MS
+    assert sounds.reaches(1100 * MS)
+    assert not sounds.reaches(1101 * MS)
+
+
 def test_sound_is_given_by_the_time_of_its_capture_and_silence_where_there_is_none() -> None:
     sounds = Sounds(PLAN.audio_hz)
     sounds.put(np.arange(1, 101, dtype=np.float32))

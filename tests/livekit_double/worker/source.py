@@ -25,11 +25,13 @@ class Source(Protocol):
     Attributes:
         delay_seconds: media of an instant are there this long after it, at the latest.
         held_seconds: of that, how much has usually arrived before and only waits.
+        patience_seconds: media that are later still are waited for so much longer.
         knows_tracks: whether it tells the room's tracks; if not, the server does.
     """
 
     delay_seconds: float
     held_seconds: float
+    patience_seconds: float
     knows_tracks: bool
 
     async def open(self, tracks_changed: TracksChanged) -> None:
@@ -44,6 +46,14 @@ class Source(Protocol):
 
     async def first_media_at_ns(self) -> int:
         """The wall clock of the first media, in nanoseconds; waits for them."""
+
+    def has_arrived(self, number: int, captured_at_ns: int) -> bool:
+        """Whether nothing of an instant is still to come.
+
+        Args:
+            number: the frame's position in the run.
+            captured_at_ns: wall clock.
+        """
 
     def picture(self, number: int, captured_at_ns: int) -> NDArray[np.uint8] | None:
         """The picture of an instant, as yuv420p of the plan's size; None if nothing is to be seen.
@@ -76,6 +86,7 @@ class SyntheticSource:
 
     delay_seconds = 0.0
     held_seconds = 0.0
+    patience_seconds = 0.0
     knows_tracks = False
 
     def __init__(self, plan: EncodingPlan) -> None:
@@ -88,6 +99,10 @@ class SyntheticSource:
     async def first_media_at_ns(self) -> int:
         """Now."""
         return time.time_ns()
+
+    def has_arrived(self, number: int, captured_at_ns: int) -> bool:
+        """All of it is drawn when it is wanted."""
+        return True
 
     def picture(self, number: int, captured_at_ns: int) -> NDArray[np.uint8]:
         """A frame with its number and its time."""

@@ -35,6 +35,7 @@ class Pictures:
         self._lock = threading.Lock()
         self._waiting: deque[tuple[int, Picture]] = deque()
         self._shown: tuple[int, Picture] | None = None
+        self._newest = -1
         self._settling = SETTLING_FRAMES
 
     @property
@@ -46,6 +47,10 @@ class Pictures:
     def waiting(self) -> bool:
         """Whether some have arrived that were not taken yet."""
         return bool(self._waiting)
+
+    def reaches(self, number: int) -> bool:
+        """Whether everything up to a step has arrived: pictures come in order."""
+        return self._newest >= number
 
     def put(self, picture: Picture, captured_at_ns: int) -> None:
         """Takes a frame that has arrived.
@@ -59,7 +64,8 @@ class Pictures:
             return
         scaled = self._scaled(picture)
         with self._lock:
-            self._waiting.append((self._grid.step_of(captured_at_ns), scaled))
+            self._newest = self._grid.step_of(captured_at_ns)
+            self._waiting.append((self._newest, scaled))
 
     def take(self, number: int) -> Picture | None:
         """The newest picture that is not later than a step; None after a while without any."""

@@ -82,6 +82,7 @@ class JoinedSource:
     # A machine under load hands frames out late; segments are published much later than this anyway.
     delay_seconds = 1.0
     held_seconds = 0.85
+    patience_seconds = 2.0
     knows_tracks = True
 
     def __init__(self, plan: EncodingPlan, recorder: Recorder) -> None:
@@ -96,6 +97,8 @@ class JoinedSource:
         self._pictures = Pictures(plan)
         self._sounds = Sounds(plan.audio_hz)
         self._begun = asyncio.Event()
+        self._flowing: frozenset[str] = frozenset()
+        self._step_ns = _NANOSECONDS // plan.frames_per_second
         self._room = rtc.Room()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._tracks_changed: TracksChanged = lambda _tracks: None
@@ -121,6 +124,15 @@ class JoinedSource:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), _FIRST_MEDIA_SECONDS)
         return self._pictures.first_at_ns or self._sounds.first_at_ns or time.time_ns()
+
+    def has_arrived(self, number: int, captured_at_ns: int) -> bool:
+        """Whether the tracks that flow have come that far."""
+        flowing = self._flowing
+        if self._recorder.video_track in flowing and not self._pictures.reaches(number):
+            return False
+        return self._recorder.audio_track not in flowing or self._sounds.reaches(
+            captured_at_ns + self._step_ns
+        )
 
     def picture(self, number: int, captured_at_ns: int) -> NDArray[np.uint8] | None:
         """The newest one that has arrived for that step."""
@@ -164,7 +176,9 @@ class JoinedSource:
             if publication.track is not None and publication.sid not in self._tasks:
                 receiving = self._receive(publication.track)
                 self._tasks[publication.sid] = asyncio.create_task(receiving)
-        self._tracks_changed(self._published())
+        published = self._published()
+        self._flowing = frozenset(sid for sid, flows in published.items() if flows)
+        self._tracks_changed(published)
 
     async def _receive(self, track: Any) -> None:
         if track.kind == rtc.TrackKind.KIND_VIDEO:
@@ -176,8 +190,16 @@ class JoinedSource:
         async for event in EveryPicture(track):
             frame = event.frame
             picture = np.frombuffer(frame.data, np.uint8).reshape(frame.height * 3 // 2, frame.width).copy()
-            self._pictures.put(picture, event.timestamp_us * 1000 + self._wall_minus_monotonic_ns)
+            self._pictures.put(picture, self._captured_at_ns(event))
             self._see_whether_it_begins()
+
+    def _captured_at_ns(self, event: rtc.VideoFrameEvent) -> int:
+        # RTP tells a recorder when a picture was taken; this SDK keeps it back, and only tells when the picture
+        # is to be shown. On a busy machine that moves to and fro by more than a frame, as the receiver's buffer
+        # grows and shrinks. LiveKit's frame metadata tell it, where the publisher sends them.
+        if event.metadata is not None and event.metadata.HasField("user_timestamp"):
+            return event.metadata.user_timestamp * 1000
+        return event.timestamp_us * 1000 + self._wall_minus_monotonic_ns
 
     async def _receive_sound(self, track: rtc.Track) -> None:
         # Of the chunk that was handed over soonest: on a busy machine others come in heaps, a second late.

@@ -37,6 +37,12 @@ class Sounds:
         """How much has arrived."""
         return (self._dropped + len(self._samples)) / self._sample_rate
 
+    def reaches(self, captured_at_ns: int) -> bool:
+        """Whether everything up to an instant has arrived."""
+        if self.first_at_ns is None:
+            return False
+        return self.first_at_ns + self.seconds * _NANOSECONDS >= captured_at_ns
+
     def put(self, samples: Samples) -> None:
         """Takes samples that have arrived."""
         with self._lock:
