@@ -194,9 +194,9 @@ class JoinedSource:
             self._see_whether_it_begins()
 
     def _captured_at_ns(self, event: rtc.VideoFrameEvent) -> int:
-        # RTP tells a recorder when a picture was taken; this SDK keeps it back, and only tells when the picture
-        # is to be shown. On a busy machine that moves to and fro by more than a frame, as the receiver's buffer
-        # grows and shrinks. LiveKit's frame metadata tell it, where the publisher sends them.
+        # RTP tells a recorder when a picture was taken. This SDK keeps that back and tells when it is to be
+        # shown: on a busy machine that moves to and fro by more than a frame, as the receiver's buffer grows
+        # and shrinks. LiveKit's frame metadata tell the former, where the publisher sends them.
         if event.metadata is not None and event.metadata.HasField("user_timestamp"):
             return event.metadata.user_timestamp * 1000
         return event.timestamp_us * 1000 + self._wall_minus_monotonic_ns
