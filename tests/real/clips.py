@@ -77,6 +77,22 @@ def check_pictures(clip: Path, start: datetime, end: datetime, arrived: Iterable
     assert max(steps) < 1.5 * FRAME, f"a hole of {max(steps):.3f} s in the picture"
 
 
+def check_timeline(clip: Path) -> list[Seen]:
+    """Check that what a clip shows lies where it was captured, whatever was not recorded in between.
+
+    Returns:
+        What it shows.
+    """
+    pictures = [picture for picture in seen(clip) if picture.mark is not None]
+    began = [p.mark.captured_at_ms / 1000 - p.seconds for p in pictures if p.mark is not None]
+    # Each run has a clock of its own, and one that held a picture shows an older one.
+    assert max(began) - min(began) < FRAME + 2 * CLOCK_SECONDS
+    numbers = [picture.mark.frame_number for picture in pictures if picture.mark is not None]
+    assert numbers == sorted(numbers)
+    assert decode_errors(clip) == ""
+    return pictures
+
+
 def held_number(number: int, lost: set[int]) -> int:
     """The number that is shown in the place of one."""
     while number in lost:

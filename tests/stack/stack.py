@@ -12,7 +12,7 @@ import yaml
 
 from replay_operator.api.agent import Coverage
 from tests.stack.images import CHECKOUT
-from tests.stack.livekit import LiveKitAdmin, Rooms, livekit_objects, secret
+from tests.stack.livekit import LiveKitAdmin, RealRooms, Rooms, livekit_objects, secret
 from tests.testbed.controlplane import ControlPlane, KubectlError
 from tests.testbed.node import NodeStandIn
 
@@ -62,6 +62,7 @@ class Stack:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         agent_settings: Mapping[str, str] | None = None,
         webhook_urls: Sequence[str] = (),
+        real_rooms: RealRooms | None = None,
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
 
@@ -72,6 +73,7 @@ class Stack:
             secrets: Secrets that the base can do without, by name.
             agent_settings: Variables of the agent that `manifests/base` does not set.
             webhook_urls: Where LiveKit's webhooks are sent.
+            real_rooms: A real livekit-server that has the rooms.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         self.apply(
@@ -81,7 +83,7 @@ class Stack:
                 "metadata": {"name": self.namespace, "labels": labels},
             }
         )
-        self.apply(*livekit_objects(rooms, timing or {}, webhook_urls))
+        self.apply(*livekit_objects(rooms, timing or {}, webhook_urls, real_rooms))
         if secrets:
             self.apply(*(secret(name, data) for name, data in secrets.items()))
         rendered = self.plane.kubectl("kustomize", str(BASE))
