@@ -89,13 +89,12 @@ class Story:
         capture = self.stack.wait_for_condition("rcap", name, "Ready", seconds=READY_SECONDS)
         clip = capture["status"]["clip"]
         start, end = (datetime.fromisoformat(asked[side]) for side in ("start", "end"))
-        return Saved(self.stack.archive() / clip["path"], start, end, clip)
+        return Saved(self.stack.clip_file(clip["path"]), start, end, clip)
 
     def segments(self, buffer: str) -> Sequence[Path]:
         """The segments of a buffer's present run."""
         status = self.status(buffer)
-        volume = self.stack.node.volume_path(self.stack.namespace, "replay-buffers")
-        return sorted((volume / status["storage"]["path"] / status["egress"]["run"]).glob("*.ts"))
+        return self.stack.segments(f"{status['storage']['path']}/{status['egress']['run']}")
 
     def share_screen(self) -> None:
         """Let alice share her screen with its sound, again if she has stopped."""

@@ -198,6 +198,14 @@ class Stack:
         """Give the archive volume as a directory."""
         return self.node.volume_path(self.namespace, "replay-archive")
 
+    def clip_file(self, path: str) -> Path:
+        """Give a clip, by its path on the archive volume."""
+        return self.archive() / path
+
+    def segments(self, run: str) -> list[Path]:
+        """Give the segments of a run, by its path on the buffer volume."""
+        return sorted((self.node.volume_path(self.namespace, "replay-buffers") / run).glob("*.ts"))
+
     def describe(self) -> str:
         """Say what there is, for a failure's message."""
         parts = [self.kubectl("get", "rb,rcap,pods,pvc,jobs,hpa,events", "-o", "wide")]
