@@ -14,7 +14,7 @@ from tests.real.people import Publisher, Viewer
 from tests.stack.stack import Stack
 
 ROOM = "standup"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from tests.testbed.binaries import ControlPlaneBinaries
 from tests.testbed.controlplane import ControlPlane
 from tests.testbed.node import NodeStandIn
 
-pytestmark = [pytest.mark.livekit_server, pytest.mark.cluster]
+# The first test waits for the stack, the people and a window, each with a bound of its own.
+pytestmark = [pytest.mark.livekit_server, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 BOBS_FIRST_NUMBER = 1_000_000
 SPLICE_PICTURES = 3
