@@ -76,6 +76,10 @@ versions: setup .venv-docs/.stamp ## Unit and media tests for each Python and ff
 e2e-real: setup bed ## Real LiveKit server, real publishers, a recorder that joins: clips checked picture by picture (root)
 	$(PYTEST) tests/real --real-rooms -rP
 
+.PHONY: kind-e2e
+kind-e2e: setup ## The same with the operator and LiveKit's own egress, in the cluster of make kind-up (Linux, root)
+	@manifests/kind/kind.sh e2e
+
 .PHONY: chaos
 chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300
 	$(PYTEST) tests/chaos --chaos-faults=$(or $(N),40) --chaos-seed=$(or $(SEED),1) --chaos-outage=$(or $(OUTAGE),20)

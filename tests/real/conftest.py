@@ -24,7 +24,13 @@ def asked_for(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def door(asked_for: None) -> Iterator[Door]:
+def real_server(asked_for: None) -> Iterator[Door]:
     """The server, with the key and the secret that the double has too."""
     with running_livekit_server(new_link_or_skip(), {API_KEY: API_SECRET}) as server:
         yield Door(server.media_url, API_KEY, API_SECRET)
+
+
+@pytest.fixture(scope="session")
+def door(real_server: Door) -> Door:
+    """Where rooms are."""
+    return real_server

@@ -5,6 +5,7 @@ One story in three parts; each test looks at what the parts before it have left.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -23,6 +24,7 @@ from tests.real.clips import (
     seen,
     tone_positions,
 )
+from tests.real.kind import Kind, KindStack, kind_door
 from tests.real.people import Door, Publisher, Viewer
 from tests.real.publisher import MICROPHONE_AHEAD_SECONDS
 from tests.real.story import ROOM, Saved, Story
@@ -34,8 +36,14 @@ from tests.testbed.controlplane import ControlPlane
 from tests.testbed.node import NodeStandIn
 
 # The first test waits for the stack, the people and a window, each with a bound of its own.
-pytestmark = [pytest.mark.livekit_server, pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.livekit_server,
+    pytest.mark.cluster,
+    pytest.mark.usefixtures("asked_for"),
+    pytest.mark.timeout(900),
+]
 
+KIND_CONTEXT = "REPLAY_KIND_CONTEXT"
 BOBS_FIRST_NUMBER = 1_000_000
 SPLICE_PICTURES = 3
 """Sound that is published a moment after its picture makes another run. Where two runs overlap, a cut may
@@ -44,12 +52,15 @@ SCREEN, FACE, VOICE = "alice-screen", "bob-face", "alice-voice"
 
 
 @pytest.fixture(scope="module")
-def stack(
-    door: Door, control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """The operator on a control plane of its own, with the real server in LiveKit's place."""
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The install of `make kind-up`, or the operator on a control plane of its own."""
+    if context := os.environ.get(KIND_CONTEXT):
+        yield KindStack(Kind(context), tmp_path_factory.mktemp("copies"))
+        return
+    door: Door = request.getfixturevalue("real_server")
+    binaries: ControlPlaneBinaries = request.getfixturevalue("control_plane_binaries")
     with (
-        ControlPlane(control_plane_binaries) as plane,
+        ControlPlane(binaries) as plane,
         NodeStandIn(plane.kubeconfig, tmp_path_factory.mktemp("node"), stack_images()) as node,
     ):
         stack = Stack(plane, node, "real")
@@ -57,6 +68,15 @@ def stack(
         stack.install(rooms={}, settings=settings, real_rooms=RealRooms(door.url, door.api_secret))
         wait_until_up(stack)
         yield stack
+
+
+@pytest.fixture(scope="module")
+def door(request: pytest.FixtureRequest, stack: Stack) -> Door:
+    """Where LiveKit is."""
+    if isinstance(stack, KindStack):
+        return kind_door(stack)
+    server: Door = request.getfixturevalue("real_server")
+    return server
 
 
 @pytest.fixture(scope="module")
