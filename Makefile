@@ -14,7 +14,7 @@ SOURCES := operator/replay_operator tests benchmarks release docs/.site
 ##@ For everybody
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: setup bed ## Record a buffer and save a clip on a real control plane, print where the MP4 is
@@ -71,6 +71,14 @@ matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
 .PHONY: versions
 versions: setup .venv-docs/.stamp ## Unit and media tests for each Python and ffmpeg (PYTHONS=3.11,3.13 FFMPEGS=installed,8,9 TESTS=)
 	$(BIN)/python -m tests.versions --pythons "$(or $(PYTHONS),3.11$(COMMA)3.13)" --ffmpegs "$(or $(FFMPEGS),installed$(COMMA)8$(COMMA)9)" $(TESTS)
+
+.PHONY: e2e-real
+e2e-real: setup bed ## Real LiveKit server, real publishers, a recorder that joins: clips checked picture by picture (root)
+	$(PYTEST) tests/real --real-rooms -rP
+
+.PHONY: kind-e2e
+kind-e2e: setup ## The same with the operator and LiveKit's own egress, in the cluster of make kind-up (Linux, root)
+	@manifests/kind/kind.sh e2e
 
 .PHONY: chaos
 chaos: setup bed ## N faults (default 40), outages of OUTAGE s: make chaos N=1000 SEED=7 OUTAGE=300

@@ -39,6 +39,7 @@ from tests.livekit_double.timing import Timing
 from tests.livekit_double.worker.encoding_plan import encoding_plan
 from tests.livekit_double.worker.publication import Publication
 from tests.livekit_double.worker.recording import Recording, TrackState
+from tests.livekit_double.worker.source import SyntheticSource
 from tests.testbed.build_cache import cache_directory
 
 _KEPT_SEGMENTS = 6
@@ -129,8 +130,12 @@ def _start(volume: Volume, scratch: Path, seconds: int) -> Run:
         has_manifest=False,
     )
     flowing = TrackState.FLOWING
-    recording = Recording(plan, publication, video=flowing, audio=flowing, timing=Timing(), on_failure=_fail)
-    started_at_ns = recording.start()
+    source = SyntheticSource(plan)
+    recording = Recording(
+        plan, publication, source, video=flowing, audio=flowing, timing=Timing(), on_failure=_fail
+    )
+    started_at_ns = time.time_ns()
+    recording.start(started_at_ns)
     volume.make_run(path, run_file.model_copy(update={"media_started_at_ns": started_at_ns}))
     return Run(seconds, path, recording)
 

@@ -100,12 +100,26 @@ demo() {
   say "the clip is $file"
 }
 
+# The tests of tests/real with LiveKit's own egress. Their people run on this machine, so it needs a way to the pods.
+e2e() {
+  need kind kubectl helm ip
+  cluster_is_up || die "there is no cluster $cluster: make kind-up"
+  [ "$(id -u)" -eq 0 ] || die "routes to the pods need root"
+  local address pods
+  "${kubectl[@]}" get nodes -o jsonpath='{range .items[*]}{.status.addresses[?(@.type=="InternalIP")].address} {.spec.podCIDR}{"\n"}{end}' |
+    while read -r address pods; do ip route replace "$pods" via "$address"; done
+  say "room for three small recordings on each worker"
+  helm upgrade replay-operator helm/replay-operator --kube-context "kind-$cluster" --namespace replay \
+    --reuse-values --set fleet.trackCompositeCpuCost=0.3 --wait --timeout 5m
+  REPLAY_KIND_CONTEXT=kind-$cluster .venv/bin/python -m pytest tests/real/test_with_the_operator.py --real-rooms -rP
+}
+
 down() {
   need docker kind
   kind delete cluster --name "$cluster"
 }
 
 case ${1:-} in
-  up | demo | down) "$1" ;;
-  *) die "usage: $0 up | demo | down" ;;
+  up | demo | e2e | down) "$1" ;;
+  *) die "usage: $0 up | demo | e2e | down" ;;
 esac

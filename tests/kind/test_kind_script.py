@@ -20,10 +20,13 @@ STUBS = {
     "docker": "if [[ $1 = info && -e $STUBS/no-daemon ]]; then exit 1; fi",
     "kind": 'if [[ "$1 $2" = "get clusters" && -e $STUBS/cluster ]]; then echo replay; fi',
     "helm": "",
+    "ip": "",
+    "id": "if [[ -e $STUBS/nobody ]]; then echo 65534; else echo 0; fi",
     "kubectl": f"""\
 case "$*" in
   *"get secret"*) [[ -e $STUBS/secrets ]] || exit 1 ;;
   *" create -f "*) echo replaycapture.replaybuffer.dev/alice-camera-x ;;
+  *"get nodes"*) printf '172.18.0.2 10.244.0.0/24\\n172.18.0.3 10.244.1.0/24\\n' ;;
   *"wait replaycapture"*) [[ ! -e $STUBS/never-ready ]] || exit 1 ;;
   *jsonpath={{.status.clip.path}}*) echo {CLIP} ;;
   *" cat /archive/"*) echo film ;;
@@ -44,14 +47,19 @@ class Machine:
             found = shutil.which(program)
             assert found, program
             (self._path / program).symlink_to(found)
-        for program in TOOLS:
-            stub = self._path / program
-            stub.write_text(f'#!/bin/bash\necho "{program} $*" >>"$STUBS/calls"\n{STUBS[program]}\n')
-            stub.chmod(0o755)
+        for program, says in STUBS.items():
+            self._stub(self._path / program, says)
         self.checkout = directory / "checkout"
+        python = self.checkout / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        self._stub(python, 'echo "$REPLAY_KIND_CONTEXT" >>"$STUBS/context"')
         shutil.copytree(ROOT / "manifests" / "kind", self.checkout / "manifests" / "kind")
         for name in ("helm", "operator", "kind-config.yaml"):
             (self.checkout / name).symlink_to(ROOT / name)
+
+    def _stub(self, file: Path, says: str) -> None:
+        file.write_text(f'#!/bin/bash\necho "{file.name} $*" >>"$STUBS/calls"\n{says}\n')
+        file.chmod(0o755)
 
     def without(self, program: str) -> None:
         (self._path / program).unlink()
@@ -138,11 +146,11 @@ def test_no_secret_is_an_argument_and_all_are_given(machine: Machine) -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["up", "demo"])
+@pytest.mark.parametrize("command", ["up", "demo", "e2e"])
 def test_each_file_that_is_named_exists_and_every_call_is_for_this_cluster(
     machine: Machine, command: str
 ) -> None:
-    if command == "demo":
+    if command != "up":
         machine.mark("cluster")
     assert machine.run(command).returncode == 0
     for call in machine.calls:
@@ -154,8 +162,9 @@ def test_each_file_that_is_named_exists_and_every_call_is_for_this_cluster(
             assert "--kube-context kind-replay" in call
 
 
-def test_demo_says_that_there_is_no_cluster(machine: Machine) -> None:
-    done = machine.run("demo")
+@pytest.mark.parametrize("command", ["demo", "e2e"])
+def test_what_needs_the_cluster_says_that_there_is_none(machine: Machine, command: str) -> None:
+    done = machine.run(command)
     assert (done.returncode, "make kind-up" in done.stderr) == (1, True)
 
 
@@ -174,6 +183,32 @@ def test_demo_shows_the_capture_that_did_not_get_ready(machine: Machine) -> None
     done = machine.run("demo")
     assert done.returncode == 1
     assert any("describe replaycapture" in call for call in machine.calls)
+
+
+def test_e2e_makes_a_way_to_the_pods_of_each_node_and_room_on_the_workers_before_its_tests(
+    machine: Machine,
+) -> None:
+    machine.mark("cluster")
+    done = machine.run("e2e")
+    assert done.returncode == 0, done.stderr
+    steps = [
+        "ip route replace 10.244.0.0/24 via 172.18.0.2",
+        "ip route replace 10.244.1.0/24 via 172.18.0.3",
+        "helm upgrade replay-operator",
+        "python -m pytest tests/real/test_with_the_operator.py --real-rooms",
+    ]
+    places = [place(machine.calls, step) for step in steps]
+    assert places == sorted(places)
+    assert (machine.stubs / "context").read_text() == "kind-replay\n"
+    assert (ROOT / "tests" / "real" / "test_with_the_operator.py").exists()
+
+
+def test_e2e_without_root_says_so_and_changes_nothing(machine: Machine) -> None:
+    machine.mark("cluster")
+    machine.mark("nobody")
+    done = machine.run("e2e")
+    assert (done.returncode, "need root" in done.stderr) == (1, True)
+    assert not any(call.startswith(("ip", "helm", "kubectl")) for call in machine.calls)
 
 
 def test_down_deletes_this_cluster_alone(machine: Machine) -> None:

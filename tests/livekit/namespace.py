@@ -3,10 +3,11 @@
 livekit-server binds its RTC port on every address whatever its configuration says, so it gets a namespace
 in which "every address" is a loopback device of its own. Unix sockets are files and reach across.
 
-    python -m tests.livekit.namespace DIRECTORY REDIS_SERVER LIVEKIT_SERVER
+    python -m tests.livekit.namespace DIRECTORY REDIS_SERVER LIVEKIT_SERVER [INTERFACE]
 
-DIRECTORY holds `livekit.yaml` and receives `api.sock`, which leads to LiveKit's API. A webhook that LiveKit
-sends goes to `webhook.sock`, if somebody listens there.
+INTERFACE is waited for: somebody outside puts it here, see `link.py`. DIRECTORY holds `livekit.yaml` and
+receives `api.sock`, which leads to LiveKit's API. A webhook that LiveKit sends goes to `webhook.sock`, if
+somebody listens there.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ WEBHOOK_SOCKET = "webhook.sock"
 CONFIG_FILE = "livekit.yaml"
 
 _SIOCSIFFLAGS = 0x8914  # linux/sockios.h
+_SIOCGIFADDR = 0x8915
 _IFF_UP = 1  # linux/if.h
 _CHUNK_BYTES = 65536
 _RETRY_SECONDS = 0.02
@@ -73,7 +75,18 @@ async def _until_it_listens(port: int) -> None:
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _run(directory: Path, redis_server: str, livekit_server: str) -> None:
+async def _until_it_has_an_address(interface: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        while True:
+            with suppress(OSError):  # not there yet, or without an address
+                fcntl.ioctl(any_socket, _SIOCGIFADDR, struct.pack("256s", interface.encode()))
+                return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _run(directory: Path, redis_server: str, livekit_server: str, interface: str = "") -> None:
+    if interface:
+        await asyncio.wait_for(_until_it_has_an_address(interface), timeout=10)
     await asyncio.start_unix_server(
         _joined_to(lambda: asyncio.open_connection("127.0.0.1", API_PORT)), directory / API_SOCKET
     )
@@ -100,4 +113,4 @@ async def _run(directory: Path, redis_server: str, livekit_server: str) -> None:
 
 if __name__ == "__main__":
     _bring_loopback_up()
-    asyncio.run(_run(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    asyncio.run(_run(Path(sys.argv[1]), *sys.argv[2:]))

@@ -10,14 +10,17 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import pytest
 
 from replay_operator.livekit.adapter import LiveKitAdapter
+from tests.livekit.link import Link, lay_link, new_link
 from tests.livekit.namespace import (
     API_PORT,
     API_SOCKET,
@@ -41,9 +44,15 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class LiveKitServer:
-    """A running livekit-server, reached through Unix sockets in `directory`."""
+    """A running livekit-server, reached through Unix sockets in `directory`.
+
+    Attributes:
+        directory: Where the sockets are.
+        media_url: Where clients with media reach it; empty without a link into its namespace.
+    """
 
     directory: Path
+    media_url: str = ""
 
     @property
     def webhook_socket(self) -> Path:
@@ -61,6 +70,20 @@ class LiveKitServer:
 
 @pytest.fixture(scope="session")
 def livekit_server() -> Iterator[LiveKitServer]:
+    with running_livekit_server() as server:
+        yield server
+
+
+@contextmanager
+def running_livekit_server(
+    link: Link | None = None, keys: Mapping[str, str] = MappingProxyType({API_KEY: API_SECRET})
+) -> Iterator[LiveKitServer]:
+    """Run livekit-server in a namespace of its own.
+
+    Args:
+        link: Made for it, so that media can get in and out; without one only its API can be reached.
+        keys: Secrets by API key.
+    """
     redis_server = shutil.which("redis-server")
     if redis_server is None:
         pytest.skip(
@@ -73,23 +96,28 @@ def livekit_server() -> Iterator[LiveKitServer]:
     # Not pytest's own directory: the path of a Unix socket has 107 characters at most.
     with tempfile.TemporaryDirectory(prefix="livekit-") as temporary:
         directory = Path(temporary)
-        (directory / CONFIG_FILE).write_text(json.dumps(_configuration()))  # JSON is YAML
+        (directory / CONFIG_FILE).write_text(json.dumps(_configuration(link, keys)))  # JSON is YAML
+        inside = [sys.executable, "-m", "tests.livekit.namespace", directory, redis_server, binary]
         with Children(directory / "logs") as children:
-            children.start(
+            started = children.start(
                 "namespace",
-                [
-                    *_unshare(),
-                    sys.executable,
-                    "-m",
-                    "tests.livekit.namespace",
-                    directory,
-                    redis_server,
-                    binary,
-                ],
+                [*_unshare(), *inside, *([link.interface_there] if link else [])],
                 cwd=_REPOSITORY,
             )
+            if link:
+                lay_link(link, started.pid)
             _wait_until_it_answers(directory / API_SOCKET, children)
-            yield LiveKitServer(directory)
+            yield LiveKitServer(directory, f"http://{link.address_there}:{API_PORT}" if link else "")
+
+
+def new_link_or_skip() -> Link:
+    """Choose a link, or skip the test where none can be laid."""
+    missing = [name for name in ("ip", "nsenter") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not found: install Debian's iproute2 and util-linux")
+    if os.geteuid() != 0:
+        pytest.skip("a link into the namespace of livekit-server needs root")
+    return new_link()
 
 
 def _unshare() -> list[str]:
@@ -98,22 +126,23 @@ def _unshare() -> list[str]:
     return ["unshare", *unprivileged, "--net", "--pid", "--fork", "--kill-child", "--"]
 
 
-def _configuration() -> dict[str, object]:
+def _configuration(link: Link | None, keys: Mapping[str, str]) -> dict[str, object]:
+    address, interface = (link.address_there, link.interface_there) if link else ("127.0.0.1", "lo")
     return {
         "port": API_PORT,
-        "bind_addresses": ["127.0.0.1"],
+        "bind_addresses": sorted({"127.0.0.1", address}),
         "rtc": {
             "udp_port": 7882,
             "tcp_port": 7881,
-            "node_ip": "127.0.0.1",
+            "node_ip": address,
             "use_external_ip": False,
-            "enable_loopback_candidate": True,
-            "interfaces": {"includes": ["lo"]},
+            "enable_loopback_candidate": link is None,
+            "interfaces": {"includes": [interface]},
             "stun_servers": ["127.0.0.1:3478"],  # without it LiveKit hands out public ones
         },
         "redis": {"address": f"127.0.0.1:{REDIS_PORT}"},
-        "keys": {API_KEY: API_SECRET},
-        "webhook": {"api_key": API_KEY, "urls": [f"http://127.0.0.1:{WEBHOOK_PORT}/"]},
+        "keys": dict(keys),
+        "webhook": {"api_key": next(iter(keys)), "urls": [f"http://127.0.0.1:{WEBHOOK_PORT}/"]},
     }
 
 

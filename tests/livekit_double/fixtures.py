@@ -103,7 +103,12 @@ class DoubleInProcess:
 
 
 async def start_double(
-    temporary_directory: Path, timing: Timing, *, webhook_urls: tuple[str, ...] = (), port: int = 0
+    temporary_directory: Path,
+    timing: Timing,
+    *,
+    webhook_urls: tuple[str, ...] = (),
+    port: int = 0,
+    rooms_url: str = "",
 ) -> DoubleInProcess:
     """Starts a server without workers on a free port.
 
@@ -112,8 +117,11 @@ async def start_double(
         timing: delays of server and workers.
         webhook_urls: where events are sent.
         port: 0 takes a free one.
+        rooms_url: of a real livekit-server that has the rooms, with the same key and secret.
     """
-    server = LiveKitDouble({API_KEY: API_SECRET}, timing=timing, webhook_urls=webhook_urls)
+    server = LiveKitDouble(
+        {API_KEY: API_SECRET}, timing=timing, webhook_urls=webhook_urls, rooms_url=rooms_url
+    )
     await server.start(port=port)
     return DoubleInProcess(server, [], temporary_directory)
 

@@ -4,10 +4,19 @@ import json
 import secrets
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 API_KEY = "devkey"
 Rooms = Mapping[str, Mapping[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RealRooms:
+    """A livekit-server outside the cluster, whose key is `API_KEY`. The double keeps the egresses."""
+
+    url: str
+    api_secret: str
 
 
 def secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
@@ -16,7 +25,7 @@ def secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
 
 
 def livekit_objects(
-    rooms: Rooms, timing: Mapping[str, str], webhook_urls: Sequence[str] = ()
+    rooms: Rooms, timing: Mapping[str, str], webhook_urls: Sequence[str] = (), real: RealRooms | None = None
 ) -> list[dict[str, Any]]:
     """Build LiveKit's Deployment, Service and Secret, and the agent's token.
 
@@ -24,10 +33,13 @@ def livekit_objects(
         rooms: Who publishes what, by room and identity.
         timing: Environment variables that change the double's timing.
         webhook_urls: Where LiveKit's webhooks are sent.
+        real: A real livekit-server that has the rooms.
     """
-    api_secret = secrets.token_hex(24)
+    api_secret = real.api_secret if real else secrets.token_hex(24)
     labels = {"app.kubernetes.io/name": "livekit"}
     variables = {"LIVEKIT_DOUBLE_ROOMS": json.dumps(rooms), **timing}
+    if real:
+        variables["LIVEKIT_DOUBLE_ROOMS_URL"] = real.url
     container = {
         "name": "livekit",
         "image": "livekit/livekit-server:v1.13.5",

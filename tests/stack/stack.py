@@ -14,7 +14,7 @@ import yaml
 
 from replay_operator.api.agent import Coverage
 from tests.stack.images import CHECKOUT
-from tests.stack.livekit import LiveKitAdmin, Rooms, livekit_objects, secret
+from tests.stack.livekit import LiveKitAdmin, RealRooms, Rooms, livekit_objects, secret
 from tests.testbed.controlplane import ControlPlane, KubectlError
 from tests.testbed.node import NodeStandIn
 
@@ -64,6 +64,7 @@ class Stack:
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         agent_settings: Mapping[str, str] | None = None,
         webhook_urls: Sequence[str] = (),
+        real_rooms: RealRooms | None = None,
         components: Sequence[str] = (),
     ) -> None:
         """Create the namespace and apply LiveKit's double and `manifests/base`.
@@ -75,6 +76,7 @@ class Stack:
             secrets: Secrets that the base can do without, by name.
             agent_settings: Variables of the agent that `manifests/base` does not set.
             webhook_urls: Where LiveKit's webhooks are sent.
+            real_rooms: A real livekit-server that has the rooms.
             components: What of `manifests/` stands on the base, such as `preview`.
         """
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -85,7 +87,7 @@ class Stack:
                 "metadata": {"name": self.namespace, "labels": labels},
             }
         )
-        self.apply(*livekit_objects(rooms, timing or {}, webhook_urls))
+        self.apply(*livekit_objects(rooms, timing or {}, webhook_urls, real_rooms))
         if secrets:
             self.apply(*(secret(name, data) for name, data in secrets.items()))
         rendered = self.plane.kubectl("kustomize", str(BASE)) if not components else self._built(components)
@@ -210,6 +212,14 @@ class Stack:
     def archive(self) -> Path:
         """Give the archive volume as a directory."""
         return self.node.volume_path(self.namespace, "replay-archive")
+
+    def clip_file(self, path: str) -> Path:
+        """Give a clip, by its path on the archive volume."""
+        return self.archive() / path
+
+    def segments(self, run: str) -> list[Path]:
+        """Give the segments of a run, by its path on the buffer volume."""
+        return sorted((self.node.volume_path(self.namespace, "replay-buffers") / run).glob("*.ts"))
 
     def describe(self) -> str:
         """Say what there is, for a failure's message."""

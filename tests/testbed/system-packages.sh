@@ -16,6 +16,8 @@ command -v mkfs.xfs >/dev/null || optional+=(xfsprogs)
 command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || optional+=(postgresql)
 # Looks at the script of the kind path, which cannot run here.
 command -v shellcheck >/dev/null || optional+=(shellcheck)
+# Media reach livekit-server in its namespace through a link.
+command -v ip >/dev/null || optional+=(iproute2)
 # promtool checks the alerts, and a Prometheus scrapes a whole stack.
 command -v promtool >/dev/null || optional+=(prometheus)
 if [ ${#missing[@]} -eq 0 ]; then

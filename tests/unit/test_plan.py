@@ -275,3 +275,34 @@ def test_a_question_that_makes_no_sense_is_refused_with_its_reason(
         run(["plan", *arguments])
     assert ended.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "beside"),
+    [
+        ((), "published, beside it: 0.5-1 cores, 0.5-1 GB of RAM, 0.75 MB/s (--assume published)"),
+        (
+            ("--assume", "published"),
+            (
+                "extrapolated from what was measured, beside it: "
+                "2-2.6 cores, 0.85-2.4 GB of RAM, 0.77 MB/s (--assume measured)"
+            ),
+        ),
+        (
+            ("--assume", "published", "--preset", "H264_720P_30"),
+            "measured, beside it: 0.25-0.85 cores, 0.3-0.43 GB of RAM, 0.39 MB/s (--assume measured)",
+        ),
+    ],
+)
+def test_what_the_other_figures_say_stands_beside_those_that_are_reckoned_with(
+    arguments: tuple[str, ...], beside: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["plan", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[2] == beside
+
+
+def test_json_has_what_a_recording_costs_by_either_assumption(plan: Plan) -> None:
+    answer = plan("--preset", "H264_720P_30")
+    both = answer["recording_by_assumption"]
+    assert both["measured"] == answer["recording"]
+    assert both["published"]["cores"] == {"least": 0.5, "most": 1.0}

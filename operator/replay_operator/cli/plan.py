@@ -68,6 +68,9 @@ def json_text(question: Question, sizings: Sequence[Sizing]) -> str:
         {
             "question": asdict(question),
             "recording": asdict(question.cost),
+            "recording_by_assumption": {
+                each: asdict(recording_cost(question.preset, each)) for each in Assumption
+            },
             "files_per_window": question.files_per_window,
             "users": [asdict(sizing) for sizing in sizings],
             "warnings": warnings(question, sizings),

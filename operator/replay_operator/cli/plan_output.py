@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from replay_operator.domain.quantity import GIB
-from replay_operator.domain.recording_cost import MEGABYTE, Assumption, Range
+from replay_operator.domain.recording_cost import MEGABYTE, Assumption, Range, recording_cost
 from replay_operator.domain.sizing import (
     DEFAULT_CLAIM_MAX_BYTES,
     FLEET_MIN,
@@ -102,8 +102,20 @@ def _heading(question: Question) -> str:
         f"one recording: {_span(cost.cores)} cores, {_span(cost.memory_bytes, _GIGABYTE)} GB of RAM, "
         f"{cost.bytes_per_second / MEGABYTE:.2f} MB/s, {question.buffer_bytes / MEGABYTE:.0f} MB on the "
         "buffer volume\n"
+        f"{_other_figures(question)}\n"
         f"one pod: requests {question.pod_cores:g} CPU and {question.pod_memory_bytes / _GIGABYTE:.3g} GB, "
         f"recordings for each: {_per_pod(question)}"
+    )
+
+
+def _other_figures(question: Question) -> str:
+    """Say what the others say: a plan is easily taken for the truth."""
+    other = next(each for each in Assumption if each is not question.assumption)
+    cost = recording_cost(question.preset, other)
+    origin = "extrapolated from what was measured" if cost.extrapolated_from else f"{other}"
+    return (
+        f"{origin}, beside it: {_span(cost.cores)} cores, {_span(cost.memory_bytes, _GIGABYTE)} GB of RAM, "
+        f"{cost.bytes_per_second / MEGABYTE:.2f} MB/s (--assume {other})"
     )
 
 

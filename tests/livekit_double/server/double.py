@@ -14,11 +14,13 @@ from tests.livekit_double.server.egress_records import EgressRecords, is_killed,
 from tests.livekit_double.server.egress_service import EgressService
 from tests.livekit_double.server.faults import CallLog, Faults
 from tests.livekit_double.server.fleet import Fleet
+from tests.livekit_double.server.room_facts import OwnRooms
 from tests.livekit_double.server.room_service import RoomService
 from tests.livekit_double.server.rooms import RoomEvent, RoomEventKind, Rooms
 from tests.livekit_double.server.routes import TwirpRoutes
 from tests.livekit_double.server.tokens import TokenRefusedError, verify_token
 from tests.livekit_double.server.twirp import TwirpError
+from tests.livekit_double.server.upstream import Upstream
 from tests.livekit_double.server.webhooks import WebhookSender
 from tests.livekit_double.timing import Timing
 
@@ -39,7 +41,12 @@ class LiveKitDouble:
     """
 
     def __init__(
-        self, keys: Mapping[str, str], *, timing: Timing | None = None, webhook_urls: Sequence[str] = ()
+        self,
+        keys: Mapping[str, str],
+        *,
+        timing: Timing | None = None,
+        webhook_urls: Sequence[str] = (),
+        rooms_url: str = "",
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -47,6 +54,7 @@ class LiveKitDouble:
             keys: secrets by API key; the first signs the webhooks.
             timing: delays; measured ones by default.
             webhook_urls: where events are sent.
+            rooms_url: of a real livekit-server that has the rooms; empty for rooms of its own.
         """
         self.timing = timing or Timing()
         self.api_key, self.api_secret = next(iter(keys.items()))
@@ -58,22 +66,26 @@ class LiveKitDouble:
         )
         self._keys = keys
         self.webhooks = WebhookSender(webhook_urls, self.api_key, self.api_secret)
+        self._upstream = Upstream(rooms_url, self.api_key, self.api_secret) if rooms_url else None
+        sight = self._upstream or OwnRooms(self.rooms)
         self._routes = TwirpRoutes(
-            EgressService(self.rooms, self.records, self.fleet, self.timing),
+            EgressService(sight, self.records, self.fleet, self.timing),
             RoomService(self.rooms),
             keys,
             self.faults,
+            self._upstream,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._address = ("", 0)
         self.url = ""
-        self.records.listen(self._egress_changed)
+        if self._upstream is None:  # recorders of real rooms join and leave them themselves
+            self.records.listen(self._egress_changed)
+            self.fleet.when_lost(self._worker_lost)
         self.records.listen(self.webhooks.egress_changed)
         self.rooms.listen(self.webhooks.room_changed)
         self.rooms.listen(self._room_changed)
-        self.fleet.when_lost(self._worker_lost)
 
     @property
     def calls(self) -> CallLog:
@@ -97,6 +109,8 @@ class LiveKitDouble:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._die()
+        if self._upstream is not None:
+            await self._upstream.close()
 
     def restart(self, away_seconds: float) -> asyncio.Task[None]:
         """The server process dies and is back later. Egress records survive, as in Redis; rooms do not.
@@ -227,7 +241,8 @@ class LiveKitDouble:
 
     def _welcome(self) -> dict[str, object]:
         rooms = {name: self.rooms.media_state(name) for name in self.rooms.names()}
-        return {"timing": asdict(self.timing), "rooms": rooms}
+        media_url = self._upstream.media_url if self._upstream else ""
+        return {"timing": asdict(self.timing), "rooms": rooms, "media_url": media_url}
 
     def _room_changed(self, event: RoomEvent) -> None:
         if event.kind in _MEDIA_EVENTS:

@@ -12,7 +12,7 @@ from tests.livekit_double.segment_paths import resolve_segment_paths, segment_ou
 from tests.livekit_double.server.egress_records import EgressRecords, is_over, starting_info
 from tests.livekit_double.server.faults import Fault, FaultKind
 from tests.livekit_double.server.fleet import Fleet, WorkerLink
-from tests.livekit_double.server.rooms import Rooms
+from tests.livekit_double.server.room_facts import RoomFacts, RoomSight
 from tests.livekit_double.server.twirp import WRAPPED, TwirpError
 from tests.livekit_double.timing import Timing
 
@@ -27,7 +27,7 @@ _STOPPED_TOO_EARLY = 412
 class EgressService:
     """The three calls, in the order of checks of the real server."""
 
-    def __init__(self, rooms: Rooms, records: EgressRecords, fleet: Fleet, timing: Timing) -> None:
+    def __init__(self, rooms: RoomSight, records: EgressRecords, fleet: Fleet, timing: Timing) -> None:
         self._rooms = rooms
         self._records = records
         self._fleet = fleet
@@ -46,8 +46,7 @@ class EgressService:
             TwirpError: 404 unknown room (at once), 503 no worker with room (after 22 s), 400 bad request, 500
                 handler that does not come up.
         """
-        if not self._rooms.exists(request.room_name):
-            raise TwirpError("not_found", f"{WRAPPED}requested room does not exist")
+        await self._look(request)
         began = time.monotonic()
         link = self._fleet.choose()
         if link is None:
@@ -62,7 +61,7 @@ class EgressService:
             await asyncio.sleep(registered_seconds)
             if link.interrupted:  # it answers "server is shutting down", and another one is asked
                 return await self.start(request, fault)
-            info = self._register(request, egress_id, link)
+            info = self._register(request, await self._look(request), egress_id, link)
         finally:
             link.reserved.discard(egress_id)
         await asyncio.sleep(max(0.0, began + answer_seconds - time.monotonic()))
@@ -106,22 +105,29 @@ class EgressService:
             raise TwirpError("failed_precondition", f"egress with status {status} cannot be stopped")
         raise TwirpError("deadline_exceeded", f"{WRAPPED}request timed out")
 
+    async def _look(self, request: egress.TrackCompositeEgressRequest) -> RoomFacts:
+        facts = await self._rooms.look(request.room_name, request.video_track_id or request.audio_track_id)
+        if facts is None:
+            raise TwirpError("not_found", f"{WRAPPED}requested room does not exist")
+        return facts
+
     def _register(
-        self, request: egress.TrackCompositeEgressRequest, egress_id: str, link: WorkerLink
+        self,
+        request: egress.TrackCompositeEgressRequest,
+        room: RoomFacts,
+        egress_id: str,
+        link: WorkerLink,
     ) -> egress.EgressInfo:
         output = segment_output(request)
         if not request.audio_track_id and not request.video_track_id:
             raise _missing_field("audio_track_id or video_track_id")
         if output is None:
             raise _missing_field("output")
-        room = self._rooms.room(request.room_name)
         paths = resolve_segment_paths(
             output,
             room_id=room.sid,
             room_name=room.name,
-            publisher_identity=self._rooms.publisher_of(
-                request.room_name, request.video_track_id or request.audio_track_id
-            ),
+            publisher_identity=room.publisher,
             now=datetime.now(UTC),
         )
         info = starting_info(
@@ -133,14 +139,14 @@ class EgressService:
     async def _hand_over(
         self, info: egress.EgressInfo, link: WorkerLink, *, clock_offset_seconds: float
     ) -> None:
+        room = await self._look(info.track_composite)
         await link.send(
             {
                 "type": "start",
                 "info": json_format.MessageToDict(info),
-                "publisher": self._rooms.publisher_of(
-                    info.room_name, info.track_composite.video_track_id or info.track_composite.audio_track_id
-                ),
-                "tracks": self._rooms.media_state(info.room_name),
+                "publisher": room.publisher,
+                "tracks": dict(room.tracks),
+                "media_url": self._rooms.media_url,
                 "clock_offset_seconds": clock_offset_seconds,
             }
         )

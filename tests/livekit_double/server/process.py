@@ -15,7 +15,8 @@ async def run(environment: Mapping[str, str], *, bind: str, port: int, webhook: 
     """Serves.
 
     Args:
-        environment: `LIVEKIT_KEYS` ("key: secret"), `LIVEKIT_DOUBLE_ROOMS` (JSON: room, identity, sources).
+        environment: `LIVEKIT_KEYS` ("key: secret"), `LIVEKIT_DOUBLE_ROOMS` (JSON: room, identity, sources),
+            `LIVEKIT_DOUBLE_ROOMS_URL` (a real livekit-server with the same keys that has the rooms).
         bind: address.
         port: 0 takes a free one; the first line on stdout says which.
         webhook: URLs that get every event.
@@ -30,6 +31,7 @@ async def run(environment: Mapping[str, str], *, bind: str, port: int, webhook: 
         {str(key): str(secret) for key, secret in keys.items()},
         timing=timing_from_environment(environment),
         webhook_urls=webhook,
+        rooms_url=environment.get("LIVEKIT_DOUBLE_ROOMS_URL", ""),
     )
     for room, people in json.loads(environment.get("LIVEKIT_DOUBLE_ROOMS", "{}")).items():
         double.rooms.create(room)

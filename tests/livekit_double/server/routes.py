@@ -16,6 +16,7 @@ from tests.livekit_double.server.faults import Call, CallLog, Fault, FaultKind, 
 from tests.livekit_double.server.room_service import RoomService
 from tests.livekit_double.server.tokens import Grants, TokenRefusedError, verify_token
 from tests.livekit_double.server.twirp import TwirpError, read_message, write_message
+from tests.livekit_double.server.upstream import Upstream
 
 _StartRequest = egress.TrackCompositeEgressRequest
 
@@ -36,7 +37,18 @@ class TwirpRoutes:
         room_service: RoomService,
         keys: Mapping[str, str],
         faults: Faults,
+        upstream: Upstream | None = None,
     ) -> None:
+        """Makes the routes.
+
+        Args:
+            egress_service: answers livekit.Egress.
+            room_service: answers livekit.RoomService, unless somebody else has the rooms.
+            keys: secrets by API key.
+            faults: what the next calls run into.
+            upstream: has the rooms; it gets every call that is not one of livekit.Egress.
+        """
+        self._upstream = upstream
         self._keys = keys
         self._faults = faults
         self._egress = egress_service
@@ -59,6 +71,8 @@ class TwirpRoutes:
 
     async def _answer(self, request: web.Request, grants: Grants) -> web.StreamResponse:
         name = request.match_info["method"]
+        if self._upstream is not None and request.match_info["service"] != "livekit.Egress":
+            return await self._upstream.pass_on(request)
         method = self._methods.get(f"{request.match_info['service']}/{name}")
         if method is None:
             raise TwirpError("bad_route", f"no handler for path {request.path!r}")

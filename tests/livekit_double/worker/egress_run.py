@@ -15,6 +15,7 @@ from tests.livekit_double.worker.encoding_plan import encoding_plan
 from tests.livekit_double.worker.playlists import manifest
 from tests.livekit_double.worker.publication import Publication
 from tests.livekit_double.worker.recording import Recording, TrackState
+from tests.livekit_double.worker.source import SourceMaker
 
 Report = Callable[[egress.EgressInfo], Awaitable[None]]
 
@@ -36,6 +37,7 @@ class EgressRun:
         tracks: Mapping[str, bool],
         temporary_directory: Path,
         timing: Timing,
+        make_source: SourceMaker,
         report: Report,
         clock_offset_seconds: float = 0.0,
         on_internal_error: Callable[[], None] = lambda: None,
@@ -48,6 +50,7 @@ class EgressRun:
             tracks: published tracks of the room, and whether packets flow.
             temporary_directory: scratch space.
             timing: delays.
+            make_source: gives what media are taken from.
             report: sends a changed record to the server.
             clock_offset_seconds: error of the `started_at` that is reported for the segments.
             on_internal_error: called when the handler has reported its failure with code 500.
@@ -62,13 +65,14 @@ class EgressRun:
         self._on_internal_error = on_internal_error
         self.starved = False
         self._failure_code = 0
-        self._tracks = dict(tracks)
+        output = segment_output(self._request) or egress.SegmentedFileOutput()
+        self._plan = encoding_plan(self._request, output.segment_duration)
+        self._source = make_source(self._plan)
+        self._tracks: dict[str, bool] = {} if self._source.knows_tracks else dict(tracks)
         self._tracks_changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._end_reason: asyncio.Future[str] = self._loop.create_future()
         self._recording: Recording | None = None
-        output = segment_output(self._request) or egress.SegmentedFileOutput()
-        self._plan = encoding_plan(self._request, output.segment_duration)
         self._paths = resolve_segment_paths(
             output,
             room_id=info.room_id,
@@ -120,7 +124,11 @@ class EgressRun:
         self.tracks_changed(dict.fromkeys(self._tracks, False))
 
     def tracks_changed(self, tracks: Mapping[str, bool]) -> None:
-        """Takes over the room's published tracks."""
+        """The server tells the room's published tracks."""
+        if not self._source.knows_tracks:
+            self._take_tracks(tracks)
+
+    def _take_tracks(self, tracks: Mapping[str, bool]) -> None:
         self._tracks = dict(tracks)
         self._tracks_changed.set()
         if self._recording is not None:
@@ -141,6 +149,16 @@ class EgressRun:
         """Records until something ends it."""
         await asyncio.sleep(self._timing.handler_start_seconds)
         self.info.started_at = time.time_ns()
+        try:
+            await self._source.open(self._take_tracks)
+            await self._record_what_is_asked()
+        except ConnectionError as error:
+            self.info.details = _FAILURE
+            await self._over(egress.EgressStatus.EGRESS_FAILED, error=str(error), error_code=_INTERNAL_ERROR)
+        finally:
+            await self._source.close()
+
+    async def _record_what_is_asked(self) -> None:
         missing = await self._wait_for_tracks()
         if missing and not self._end_reason.done():
             self.info.details = _FAILURE
@@ -159,13 +177,15 @@ class EgressRun:
             Recording,
             self._plan,
             self._publication,
+            self._source,
             video=video,
             audio=audio,
             timing=self._timing,
             on_failure=self._media_failed,
         )
+        started_at_ns = await self._source.first_media_at_ns()
         self._recording = recording
-        started_at_ns = recording.start()
+        recording.start(started_at_ns)
         recording.set_tracks(*self._track_states())
         muted = video is TrackState.SILENT
         await self._ended_within(

@@ -24,8 +24,6 @@ class Camera:
         self._still = np.full((height * 3 // 2, width), _NEUTRAL_CHROMA, np.uint8)
         rows, columns = np.mgrid[0:height, 0:width]
         self._still[:height] = (columns * 160 // width + rows * 40 // height + 32).astype(np.uint8)
-        self._black = np.full_like(self._still, _NEUTRAL_CHROMA)
-        self._black[:height] = _BLACK_LUMA
         self._frame = self._still.copy()
 
     def frame(self, mark: FrameMark) -> NDArray[np.uint8]:
@@ -38,6 +36,14 @@ class Camera:
         draw_frame_mark(luma, mark)
         return self._frame
 
-    def black(self) -> NDArray[np.uint8]:
-        """What egress shows while no packets come: black, without a mark."""
-        return self._black
+
+def black_picture(width: int, height: int) -> NDArray[np.uint8]:
+    """What egress shows while no packets come: black, without a mark.
+
+    Args:
+        width: pixels, even.
+        height: pixels, even.
+    """
+    picture = np.full((height * 3 // 2, width), _NEUTRAL_CHROMA, np.uint8)
+    picture[:height] = _BLACK_LUMA
+    return picture

@@ -9,18 +9,18 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.livekit_double.marks import FrameMark, tone
 from tests.livekit_double.timing import Timing
 from tests.livekit_double.worker.encoders import AudioEncoder, VideoEncoder
 from tests.livekit_double.worker.encoding_plan import EncodingPlan
 from tests.livekit_double.worker.frame_clock import FrameClock
-from tests.livekit_double.worker.picture import Camera
+from tests.livekit_double.worker.picture import black_picture
 from tests.livekit_double.worker.publication import Publication
 from tests.livekit_double.worker.segments import Cutter, Segment
+from tests.livekit_double.worker.source import Source
 from tests.livekit_double.worker.starvation import Starvation
 
 _NANOSECONDS = 1_000_000_000
-_MILLISECOND_NS = 1_000_000
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 class TrackState(Enum):
@@ -39,6 +39,7 @@ class Recording:
         self,
         plan: EncodingPlan,
         publication: Publication,
+        source: Source,
         *,
         video: TrackState,
         audio: TrackState,
@@ -50,6 +51,7 @@ class Recording:
         Args:
             plan: what to encode.
             publication: where segments go.
+            source: where media come from.
             video: state of the video track at the start.
             audio: state of the audio track at the start.
             timing: delays.
@@ -57,6 +59,7 @@ class Recording:
         """
         self._plan = plan
         self._publication = publication
+        self._source = source
         self._video_state = video
         self._audio_state = audio
         self._timing = timing
@@ -68,7 +71,7 @@ class Recording:
             self._pictures_from = round(timing.muted_start_video_lag_seconds * plan.frames_per_second)
         self._shown = video
         self._on_failure = on_failure
-        self._camera = Camera(plan.width, plan.height)
+        self._black = black_picture(plan.width, plan.height)
         self._video = VideoEncoder(plan) if video is not TrackState.ABSENT else None
         self._audio = AudioEncoder(plan) if audio is not TrackState.ABSENT else None
         self._cutter = Cutter(self._video is not None, plan.segment_seconds)
@@ -76,17 +79,19 @@ class Recording:
         self._ending = threading.Event()
         self._killed = False
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
-        self._monotonic_start = 0.0
         self.started_at_ns = 0
 
-    def start(self) -> int:
-        """Captures the first frame now; returns its wall clock in nanoseconds."""
-        self.started_at_ns = time.time_ns()
-        self._monotonic_start = time.monotonic()
-        self._clock.start(self._monotonic_start)
-        self._publication.begin(self.started_at_ns, self._monotonic_start)
+    def start(self, started_at_ns: int) -> None:
+        """Captures.
+
+        Args:
+            started_at_ns: wall clock of the first frame, now or a moment ago.
+        """
+        self.started_at_ns = started_at_ns
+        monotonic_start = time.monotonic() - (time.time_ns() - started_at_ns) / _NANOSECONDS
+        self._clock.start(monotonic_start + self._source.delay_seconds)
+        self._publication.begin(started_at_ns, monotonic_start)
         self._thread.start()
-        return self.started_at_ns
 
     def set_tracks(self, video: TrackState, audio: TrackState) -> None:
         """Takes over what the room says; holds from the next frame on."""
@@ -124,6 +129,7 @@ class Recording:
             while not self._ending.wait(self._seconds_to_next_step()):
                 self._step()
             if not self._killed:
+                self._capture_what_has_arrived()
                 self._flush_encoders()
                 self._close(self._cutter.finish())
                 self._publication.finish()
@@ -132,13 +138,28 @@ class Recording:
             self._on_failure(error)
 
     def _seconds_to_next_step(self) -> float:
-        return max(0.0, min(self._clock.due(self._frames), self._publication.next_due()) - time.monotonic())
+        now = time.monotonic()
+        due = self._clock.due(self._frames)
+        if now >= due and self._is_to_come(now):
+            due = now + _LOOK_AGAIN_SECONDS
+        return max(0.0, min(due, self._publication.next_due()) - now)
 
     def _step(self) -> None:
         now = time.monotonic()
         if now >= self._publication.next_due():
             self._publication.publish_next()
-        if now >= self._clock.due(self._frames):
+        if now >= self._clock.due(self._frames) and not self._is_to_come(now):
+            self._capture()
+
+    def _is_to_come(self, now: float) -> bool:
+        # On a busy machine media come late. To take nothing in their place would double a picture here, and
+        # drop one there.
+        patient = now < self._clock.due(self._frames) + self._source.patience_seconds
+        return patient and not self._source.has_arrived(self._frames, self._captured_at_ns(self._frames))
+
+    def _capture_what_has_arrived(self) -> None:
+        until = time.monotonic() + self._source.held_seconds
+        while self._source.held_seconds and self._clock.due(self._frames) <= until:
             self._capture()
 
     def _capture(self) -> None:
@@ -148,34 +169,39 @@ class Recording:
             self._capture_sound(self._audio, until=Fraction(number + 1, self._plan.frames_per_second))
         if self._video is None:
             return
-        if self._video_state is TrackState.GONE:
+        state = self._video_now()
+        if state is TrackState.GONE:
             self._end_video(self._video)
             return
-        if self._video_state is TrackState.FLOWING and self._shown is TrackState.SILENT:
+        if state is TrackState.FLOWING and self._shown is TrackState.SILENT:
             gap = round(self._timing.unmute_gap_seconds * self._plan.frames_per_second)
             self._pictures_from = max(self._pictures_from, number + gap - 1)
-        self._shown = self._video_state
+        self._shown = state
         if number >= self._pictures_from:
             self._close(self._cutter.add_video(self._video.encode(self._picture(number), number)))
 
+    def _video_now(self) -> TrackState:
+        # What arrived before the track fell silent or went is still to be shown.
+        return TrackState.FLOWING if self._source.pictures_waiting() else self._video_state
+
     def _picture(self, number: int) -> NDArray[np.uint8]:
         if self._shown is not TrackState.FLOWING:
-            return self._camera.black()
+            return self._black
         seen = self._starvation.picture_seen(number)
-        return self._camera.frame(FrameMark(seen, self._captured_at_ms(seen)))
+        picture = self._source.picture(seen, self._captured_at_ns(seen))
+        return self._black if picture is None else picture
 
-    def _captured_at_ms(self, number: int) -> int:
+    def _captured_at_ns(self, number: int) -> int:
         # The instant at which the frame was due: a late thread must not shift the camera's clock.
-        offset_ns = round(self._clock.seconds_since_start(number) * _NANOSECONDS)
-        return round((self.started_at_ns + offset_ns) / _MILLISECOND_NS)
+        return self.started_at_ns + round(self._clock.seconds_since_start(number) * _NANOSECONDS)
 
     def _capture_sound(self, encoder: AudioEncoder, until: Fraction) -> None:
         taken = encoder.samples_taken
         count = int(until * self._plan.audio_hz) - taken
         late_seconds = self._clock.late_seconds(self._frames)
-        start_seconds = self.started_at_ns / _NANOSECONDS + taken / self._plan.audio_hz + late_seconds
-        samples = tone(start_seconds, count, self._plan.audio_hz)
-        if self._audio_state is not TrackState.FLOWING:
+        after_seconds = taken / self._plan.audio_hz + late_seconds
+        samples = self._source.sound(self.started_at_ns + round(after_seconds * _NANOSECONDS), count)
+        if self._audio_state is not TrackState.FLOWING and not self._source.knows_tracks:
             samples[:] = 0
         packets = self._starvation.packets_heard(encoder.encode(samples))
         self._close(self._cutter.add_audio(packets))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
 import time
 from typing import Any, Self
@@ -14,11 +15,13 @@ from livekit.protocol import egress
 from tests.livekit_double.timing import Timing, timing_from
 from tests.livekit_double.worker.config import WorkerConfig
 from tests.livekit_double.worker.egress_run import EgressRun
+from tests.livekit_double.worker.source import SourceMaker, SyntheticSource
 from tests.livekit_double.worker.status_pages import StatusPages
 
 _RECONNECT_SECONDS = 0.2
 _TOKEN_SECONDS = 3600
 _DISMISSED_WITHIN_SECONDS = 1.0
+_JOINED = "tests.livekit_double.worker.joined.room"
 
 
 class Worker:
@@ -162,6 +165,8 @@ class Worker:
                 await self._kill_handler(run)
 
     def _welcomed(self, command: dict[str, Any]) -> None:
+        if command["media_url"]:
+            importlib.import_module(_JOINED)  # now: it takes a second, in which nothing else is done
         self._timing = self.config.timing or timing_from(command["timing"])
         for run in self.runs.values():
             run.tracks_changed(command["rooms"].get(run.info.room_name, {}))
@@ -179,6 +184,7 @@ class Worker:
             tracks=command["tracks"],
             temporary_directory=self.config.temporary_directory,
             timing=self._timing,
+            make_source=self._source_of(info, command["media_url"]),
             report=self._report,
             clock_offset_seconds=command["clock_offset_seconds"],
             on_internal_error=self._internal_error,
@@ -188,6 +194,22 @@ class Worker:
         task = asyncio.create_task(run.run())
         self._tasks[info.egress_id] = task
         task.add_done_callback(lambda done: self._ended(info.egress_id, done))
+
+    def _source_of(self, info: egress.EgressInfo, media_url: str) -> SourceMaker:
+        if not media_url:
+            return SyntheticSource
+        # By name: it loads libwebrtc, which a worker that draws its own pictures has no use for.
+        joined = importlib.import_module(_JOINED)
+        recorder = joined.Recorder(
+            url=media_url,
+            api_key=self.config.api_key,
+            api_secret=self.config.api_secret,
+            room=info.room_name,
+            identity=info.egress_id,
+            video_track=info.track_composite.video_track_id,
+            audio_track=info.track_composite.audio_track_id,
+        )
+        return lambda plan: joined.JoinedSource(plan, recorder)
 
     async def _kill_handler(self, run: EgressRun) -> None:
         egress_id = run.info.egress_id
