@@ -6,15 +6,17 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.helm.chart import CHART, RELEASE, ROOT, run_helm
+from tests.helm.chart import CHART, RELEASE, ROOT, render, run_helm
 from tests.stack.livekit import livekit_objects
 from tests.stack.stack import ALICE, SMALL_FLOOR, Stack
+from tests.testbed.audit import audit_records
 
 AGENT_SECRET = "replay-operator-agent"
 WAIT = ("--wait", "--timeout", "150s")
@@ -27,6 +29,19 @@ SMALL: Mapping[str, Any] = {
 """What the bed needs, and LiveKit's double answers at once."""
 
 Json = dict[str, Any]
+
+
+Right = tuple[str, str]
+"""Verb and resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What somebody may do, and has done."""
+
+    asked: frozenset[Right]
+    denied: frozenset[Right]
+    granted: frozenset[Right]
 
 
 class Release:
@@ -79,6 +94,20 @@ class Release:
         """The hash of the workers that run."""
         (pod, *_) = self.stack.list_all("pods", labels="app.kubernetes.io/name=livekit-egress")
         return str(pod["metadata"]["labels"]["pod-template-hash"])
+
+    def rights(self, job: str) -> Rights:
+        """What one of the chart's own Jobs has asked of the API server, and what its Role allows."""
+        self.stack.plane.flush_audit_log()
+        user = f"system:serviceaccount:{self.stack.namespace}:{job}"
+        records = [r for r in audit_records(self.stack.plane.audit_log) if r.user == user and r.resource]
+        (role,) = (o for o in render() if o["kind"] == "Role" and o["metadata"]["name"] == job)
+        return Rights(
+            asked=frozenset((r.verb, r.resource) for r in records),
+            denied=frozenset((r.verb, r.resource) for r in records if r.code in (401, 403)),
+            granted=frozenset(
+                (verb, name) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]
+            ),
+        )
 
     def left(self) -> set[str]:
         """Name what is in the namespace, but for LiveKit's double, Secrets and what every namespace has."""

@@ -1,6 +1,7 @@
 """Every variant of the chart before the real API server, where Pod Security `restricted` is enforced."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 
 from tests.helm.chart import Json, render
 from tests.helm.variants import VARIANTS
+from tests.testbed.access import Right, may
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("helm_binary")]
@@ -129,3 +131,36 @@ def test_no_root_file_system_can_be_written_and_no_user_is_named_but_the_workers
         assert ("runAsUser" in spec["securityContext"]) is (workload == "livekit-egress")
         token = workload in ("replay-operator", "replay-drain", "replay-doctor")
         assert spec["automountServiceAccountToken"] is token
+
+
+@pytest.fixture
+def aggregated(control_plane: ControlPlane) -> Iterator[None]:
+    """The roles of the chart that the controller adds to view, edit and admin."""
+    text = yaml.safe_dump_all([o for o in render() if o["kind"] == "ClusterRole"])
+    control_plane.kubectl("apply", "-f", "-", input=text)
+    yield
+    control_plane.kubectl("delete", "-f", "-", input=text)
+
+
+@pytest.mark.usefixtures("aggregated")
+def test_who_may_view_or_edit_a_namespace_may_view_or_edit_both_kinds(
+    control_plane: ControlPlane, restricted: str
+) -> None:
+    def allowed(role: str, *right: str) -> bool:
+        account = f"system:serviceaccount:{restricted}:{role}"
+        verb, *kind = right
+        return may(control_plane, account, restricted, Right(verb, "replaybuffer.dev", *kind))
+
+    for role in ("view", "edit"):
+        account = f"--serviceaccount={restricted}:{role}"
+        control_plane.kubectl(
+            "create", "rolebinding", role, f"--clusterrole={role}", account, "-n", restricted
+        )
+    # The controller adds them shortly after they were made.
+    deadline = time.monotonic() + 60
+    while not allowed("edit", "create", "replaycaptures"):
+        assert time.monotonic() < deadline, "edit has got nothing from the chart's role"
+    for kind in ("replaybuffers", "replaycaptures"):
+        assert [allowed(role, "list", kind) for role in ("view", "edit")] == [True, True]
+        assert [allowed(role, "delete", kind) for role in ("view", "edit")] == [False, True]
+        assert not allowed("edit", "patch", kind, "status")

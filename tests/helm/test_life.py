@@ -91,6 +91,9 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
     said = release.test()
     assert "Phase:          Succeeded" in said
     assert '"level": "PASS"' in said, "the report is in the log"
+    doctor = release.rights("replay-doctor")
+    assert doctor.denied == frozenset()
+    assert doctor.asked == doctor.granted
 
     file = stack.archive() / clip["path"]
     claims = {
@@ -101,6 +104,9 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
     release.uninstall()
 
     assert release.recordings() == []
+    drain = release.rights("replay-drain")
+    assert drain.denied == frozenset()
+    assert drain.granted - drain.asked == {("create", "leases")}, "for an install in which nobody has led yet"
     # helm does not wait for pods: the collector deletes them after their Deployment.
     workers = "app.kubernetes.io/part-of=replay-operator,!replaybuffer.dev/capture-uid"
     stack.wait_for("the end of all pods", lambda: not stack.list_all("pods", labels=workers), seconds=60)
