@@ -62,10 +62,10 @@ class Release:
         """Install and wait until everything is ready."""
         self._helm("install", RELEASE, str(chart), "--values", "-", *WAIT, stdin=yaml.safe_dump(dict(SMALL)))
 
-    def upgrade(self, **values: Any) -> None:
-        """Upgrade to the chart of this checkout and wait until everything is ready."""
+    def upgrade(self, **values: Any) -> str:
+        """Upgrade to the chart of this checkout, wait until everything is ready, and give what helm said."""
         changed = yaml.safe_dump({**SMALL, **values})
-        self._helm("upgrade", RELEASE, str(CHART), "--values", "-", *WAIT, stdin=changed)
+        return self._helm("upgrade", RELEASE, str(CHART), "--values", "-", *WAIT, stdin=changed)
 
     def test(self) -> str:
         """Run `helm test`; give what it said, with the logs of its hooks."""

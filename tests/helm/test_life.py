@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.helm.chart import CHART
+from tests.helm.chart import CHART, RELEASE
 from tests.helm.release import Release, chart_before, now_text
 from tests.stack.images import stack_images
 from tests.stack.stack import Stack
@@ -78,7 +78,8 @@ def test_an_upgrade_loses_no_second_and_an_uninstall_leaves_what_was_recorded_an
     token = release.token()
 
     # A setting rolls the operator, a new configuration the workers.
-    release.upgrade(recording={"segmentSeconds": 4}, fleet={"trackCompositeCpuCost": 1.5})
+    notes = release.upgrade(recording={"segmentSeconds": 4}, fleet={"trackCompositeCpuCost": 1.5})
+    assert f"helm test {RELEASE} --namespace {stack.namespace}\n" in notes, "the next command"
     stack.wait_for("the end of the old workers", lambda: not release.workers_of(old), seconds=120)
     end = now_text()
     assert release.token() == token, "a new one would lock the operator out until the agent reads it"
