@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tarfile
+import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.helm.chart import CHART, RELEASE, ROOT, render, run_helm
-from tests.stack.livekit import livekit_objects
+from tests.helm.chart import CHART, RELEASE, ROOT, run_helm
+from tests.stack.livekit import livekit_objects, secret
 from tests.stack.stack import ALICE, SMALL_FLOOR, Stack
-from tests.testbed.audit import audit_records
 
 AGENT_SECRET = "replay-operator-agent"
+BACK_END_TOKEN = "token-of-a-back-end"
 WAIT = ("--wait", "--timeout", "150s")
 
 SMALL: Mapping[str, Any] = {
@@ -28,20 +29,13 @@ SMALL: Mapping[str, Any] = {
 }
 """What the bed needs, and LiveKit's double answers at once."""
 
+MORE_RIGHTS: Mapping[str, Any] = {
+    "preview": {"enabled": True, "url": "https://replay.example.org", "api": {"captures": True}},
+    "fleet": {"podDeletionCost": True, "trackCompositeCpuCost": 1.5},
+}
+"""With them the operator's Role is as large as it gets; the last value rolls the workers."""
+
 Json = dict[str, Any]
-
-
-Right = tuple[str, str]
-"""Verb and resource."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What somebody may do, and has done."""
-
-    asked: frozenset[Right]
-    denied: frozenset[Right]
-    granted: frozenset[Right]
 
 
 class Release:
@@ -56,6 +50,7 @@ class Release:
         name = {"name": self.stack.namespace, "labels": labels}
         self.stack.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": name})
         self.stack.apply(*(o for o in livekit_objects(ALICE, {}) if o["metadata"]["name"] != AGENT_SECRET))
+        self.stack.apply(secret("replay-preview-api", {"token": BACK_END_TOKEN}))
         self.stack.wait_until_available("livekit")
 
     def install(self, chart: Path = CHART) -> None:
@@ -95,19 +90,15 @@ class Release:
         (pod, *_) = self.stack.list_all("pods", labels="app.kubernetes.io/name=livekit-egress")
         return str(pod["metadata"]["labels"]["pod-template-hash"])
 
-    def rights(self, job: str) -> Rights:
-        """What one of the chart's own Jobs has asked of the API server, and what its Role allows."""
-        self.stack.plane.flush_audit_log()
-        user = f"system:serviceaccount:{self.stack.namespace}:{job}"
-        records = [r for r in audit_records(self.stack.plane.audit_log) if r.user == user and r.resource]
-        (role,) = (o for o in render() if o["kind"] == "Role" and o["metadata"]["name"] == job)
-        return Rights(
-            asked=frozenset((r.verb, r.resource) for r in records),
-            denied=frozenset((r.verb, r.resource) for r in records if r.code in (401, 403)),
-            granted=frozenset(
-                (verb, name) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]
-            ),
+    def save(self, buffer: str, start: str, end: str) -> str:
+        """Ask the operator's preview API for a capture, as a back end does; give its name."""
+        request = urllib.request.Request(
+            f"http://{self.stack.address('replay-operator')}:8083/v1/buffers/{buffer}/captures",
+            data=json.dumps({"start": start, "end": end}).encode(),
+            headers={"Authorization": f"Bearer {BACK_END_TOKEN}"},
         )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return str(json.load(answer)["name"])
 
     def left(self) -> set[str]:
         """Name what is in the namespace, but for LiveKit's double, Secrets and what every namespace has."""
@@ -116,7 +107,7 @@ class Release:
             "poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,persistentvolumeclaims,rb,rcap"
         )
         names = self.stack.kubectl("get", kinds, "-o", "name").split()
-        theirs = ("livekit", "kube-root-ca.crt", "default", "replay-operator-livekit")
+        theirs = ("livekit", "kube-root-ca.crt", "default", "replay-operator-livekit", "replay-preview-api")
         server = {f"pod/{name}" for name in self.stack.running_pods("livekit")}
         return {name for name in names if name.partition("/")[2] not in theirs} - server
 

@@ -325,6 +325,7 @@ def test_rights_are_enumerated_and_no_secret_can_be_listed(name: str) -> None:
 GATEWAY_VERBS: Mapping[str, tuple[str, ...]] = {
     "get": ("get",),
     "list": ("list",),
+    "named": ("list",),
     "pages": ("list",),
     "exists": ("list",),
     "create": ("create",),
@@ -365,7 +366,7 @@ def _calls(source: Path) -> set[tuple[str, str]]:
     for node in ast.walk(ast.parse(source.read_text())):
         match node:
             case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[ast.Name(id=type_), *_]) if (
-                ast.unparse(owner).endswith("gateway")
+                ast.unparse(owner).endswith(("gateway", "office.objects"))
             ):
                 if method == "patch_status":
                     found |= {("patch", f"{plural}/status") for plural in PLURALS[type_]}
@@ -380,11 +381,29 @@ def granted(values: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def test_the_operator_has_the_rights_that_its_code_uses_and_no_others() -> None:
-    allowed = granted({"fleet": {"podDeletionCost": True}})
+    allowed = granted(VARIANTS["everything"])
     assert used_by_the_operator() - allowed == set()
     assert allowed - used_by_the_operator() == set()
 
 
-def test_pods_can_be_changed_only_where_the_deletion_cost_is_wanted() -> None:
-    with_cost = granted({"fleet": {"podDeletionCost": True}})
-    assert with_cost - granted({}) == {("patch", "pods")}
+def test_only_who_asks_for_more_gives_the_operator_a_right_more() -> None:
+    more = {name: granted(values) - granted({}) for name, values in VARIANTS.items()}
+    assert {name: rights for name, rights in more.items() if rights} == {
+        "everything": {("patch", "pods"), ("create", "replaycaptures")}
+    }
+    assert granted({"fleet": {"podDeletionCost": True}}) - granted({}) == {("patch", "pods")}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_only_those_who_ask_the_api_server_have_rights_there(name: str) -> None:
+    objects = by_name(render(VARIANTS[name]))
+    bound = {
+        (subject["kind"], subject["name"], found["roleRef"]["kind"], found["roleRef"]["name"])
+        for (kind, _), found in objects.items()
+        if kind.endswith("RoleBinding")
+        for subject in found["subjects"]
+    }
+    names = ("replay-operator", "replay-drain", "replay-doctor")
+    assert bound == {("ServiceAccount", account, "Role", account) for account in names}
+    roles = {role for kind, role in objects if kind == "Role"}
+    assert roles == set(names), "a Role that nobody has"

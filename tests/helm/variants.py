@@ -56,6 +56,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "preview": {
             "enabled": True,
             "origins": ["https://app.example", "https://desk.example"],
+            "api": {"captures": True},
             "ingress": {
                 "enabled": True,
                 "className": "nginx",
