@@ -19,6 +19,7 @@ from tests.builders import capture
 from tests.helm.__main__ import differing
 from tests.helm.base_manifests import base_manifests
 from tests.helm.chart import CHART, ROOT, Json, objects_of, render, render_text
+from tests.helm.snapshots import SNAPSHOTS, snapshots
 from tests.helm.variants import VARIANTS
 from tests.unit.test_upload_jobs import UPLOAD_REQUEST, UPLOAD_SETTINGS
 
@@ -55,6 +56,11 @@ def is_hook(found: Json) -> bool:
 
 def test_the_manifests_are_what_the_chart_renders() -> None:
     assert differing(base_manifests()) == []
+
+
+def test_variants_render_what_is_written_down() -> None:
+    assert differing(snapshots()) == []
+    assert set(SNAPSHOTS.iterdir()) == snapshots().keys(), "a file that nobody writes any more"
 
 
 def test_the_chart_by_default_is_the_base_object_by_object(kustomized: dict[str, list[Json]]) -> None:
@@ -403,7 +409,12 @@ def test_only_those_who_ask_the_api_server_have_rights_there(name: str) -> None:
         if kind.endswith("RoleBinding")
         for subject in found["subjects"]
     }
-    names = ("replay-operator", "replay-drain", "replay-doctor")
-    assert bound == {("ServiceAccount", account, "Role", account) for account in names}
+    with_token = {
+        spec["serviceAccountName"]
+        for (kind, _), found in objects.items()
+        if kind in ("Deployment", "Job")
+        and (spec := found["spec"]["template"]["spec"])["automountServiceAccountToken"]
+    }
+    assert bound == {("ServiceAccount", account, "Role", account) for account in with_token}
     roles = {role for kind, role in objects if kind == "Role"}
-    assert roles == set(names), "a Role that nobody has"
+    assert roles == with_token, "a Role that nobody has"
