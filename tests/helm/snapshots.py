@@ -1,4 +1,4 @@
-"""What variants of the chart render, written down: the review of a change to a template shows what it changes."""
+"""What variants of the chart render, written down: a review then sees what a changed template changes."""
 
 from collections.abc import Mapping
 from pathlib import Path
