@@ -14,6 +14,7 @@ import yaml
 from replay_operator import __version__
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from replay_operator.cluster.upload_jobs import UPLOAD_PODS, upload_job_body
+from replay_operator.domain.checks.objects import secret_uses
 from replay_operator.domain.signed_address import SigningKey
 from tests.builders import capture
 from tests.helm.__main__ import differing
@@ -326,6 +327,21 @@ def test_rights_are_enumerated_and_no_secret_can_be_listed(name: str) -> None:
         if "secrets" in rule["resources"]:
             assert rule["verbs"] == ["get"]
             assert rule["resourceNames"]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_doctor_may_read_the_keys_of_each_secret_that_a_pod_cannot_do_without(name: str) -> None:
+    objects = render(VARIANTS[name])
+    pods = [
+        {"metadata": found["metadata"], "spec": found["spec"]["template"]["spec"]}
+        for found in objects
+        if found["kind"] == "Deployment"
+    ]
+    needed = {use.secret for pod in pods for use in secret_uses(pod)}
+    role = by_name(objects).get(("Role", "replay-doctor"), {"rules": []})
+    readable = [rule["resourceNames"] for rule in role["rules"] if "secrets" in rule["resources"]]
+    assert [set(names) for names in readable] == [needed] * len(readable)
+    assert len(readable) == VARIANTS[name].get("doctor", {}).get("enabled", True)
 
 
 GATEWAY_VERBS: Mapping[str, tuple[str, ...]] = {
