@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from release import licences, versions
+from release import bases, licences, versions
 from release.archive import with_times
 from release.npm_packages import NpmPackage, npm_packages
 from tests.testbed.binaries import helm_binary
@@ -128,8 +128,18 @@ def check_licences() -> str:
     return f"{len(locked) - len(elsewhere)} packages, and {len(player)} by npm, all accepted{only}"
 
 
-def build_image(version: str) -> str:
-    """Build the image."""
+def pinned_bases() -> dict[str, str]:
+    """Give the base images of this release, by the argument of the build that names them."""
+    tags = bases.bases_of((ROOT / "operator" / "Dockerfile").read_text())
+    wrong = bases.complaints(tags, os.environ)
+    if wrong:
+        raise WrongError("\n".join(wrong))
+    return {argument: os.environ[argument] for argument in tags}
+
+
+def build_image(version: str, epoch: int) -> str:
+    """Build the image, on bases that cannot move and with the time of the commit."""
+    arguments = pinned_bases() | {"SOURCE_DATE_EPOCH": str(epoch)}
     if shutil.which("docker") is None:
         raise LeftOutError("there is no docker here")
     try:
@@ -137,7 +147,8 @@ def build_image(version: str) -> str:
     except WrongError as error:
         raise LeftOutError("no Docker daemon answers here") from error
     tag = f"replay-operator:{version}"
-    run("docker", "build", "--file", "operator/Dockerfile", "--tag", tag, ".")
+    told = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    run("docker", "build", "--file", "operator/Dockerfile", "--tag", tag, *told, ".")
     run("docker", "run", "--rm", tag, "--help")
     return tag
 
@@ -172,7 +183,8 @@ def main() -> int:
         "packages": lambda: build_packages(dist, epoch),
         "chart": lambda: build_chart(dist, epoch),
         "bill": lambda: build_bill(dist),
-        "image": lambda: build_image(version),
+        "bases": lambda: ", ".join(pinned_bases().values()),
+        "image": lambda: build_image(version, epoch),
         "digests": lambda: write_digests(dist),
     }
     wrong = 0

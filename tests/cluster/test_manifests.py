@@ -6,13 +6,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
 
 from replay_operator.agent.settings import AgentSettings
 from replay_operator.settings import OperatorSettings, UploadSettings
+from tests.testbed.access import Right, may
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
 pytestmark = pytest.mark.cluster
@@ -69,26 +70,6 @@ def environment(base: list[Json], deployment: str) -> dict[str, str]:
 def create_dry(control_plane: ControlPlane, namespace: str, body: Json) -> str:
     strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
     return control_plane.kubectl("create", "-n", namespace, *strict, "-f", "-", input=json.dumps(body))
-
-
-class Right(NamedTuple):
-    """What somebody may want to do to objects of a kind."""
-
-    verb: str
-    group: str
-    resource: str
-    subresource: str = ""
-
-
-def may(control_plane: ControlPlane, user: str, namespace: str, right: Right) -> bool:
-    """What RBAC says of a request that this user might make."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": user, "resourceAttributes": {"namespace": namespace} | right._asdict()},
-    }
-    answer = control_plane.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(review))
-    return bool(json.loads(answer)["status"]["allowed"])
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What is generated for and from the chart.
 
 `python -m tests.helm` writes all of it (`make generate`). `--check` compares what needs no helm
-(`make lint`); the rest, `manifests/`, is compared by the tests.
+(`make lint`); the rest, `manifests/` and `tests/helm/snapshots/`, is compared by the tests.
 """
 
 import sys
@@ -11,6 +11,7 @@ from tests.helm.base_manifests import base_manifests
 from tests.helm.chart import CHART, ROOT
 from tests.helm.chart_readme import with_table
 from tests.helm.schema import schema_text
+from tests.helm.snapshots import SNAPSHOTS, snapshots
 from tests.helm.values_comments import read_values
 
 
@@ -39,7 +40,8 @@ def main() -> int:
     files = from_values()
     for path in differing(files):
         path.write_text(files[path])
-    rendered = base_manifests()
+    rendered = base_manifests() | snapshots()
+    SNAPSHOTS.mkdir(exist_ok=True)
     for path in differing(rendered):
         path.write_text(rendered[path])
     return 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tarfile
+import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +15,11 @@ from typing import Any
 import yaml
 
 from tests.helm.chart import CHART, RELEASE, ROOT, run_helm
-from tests.stack.livekit import livekit_objects
+from tests.stack.livekit import livekit_objects, secret
 from tests.stack.stack import ALICE, SMALL_FLOOR, Stack
 
 AGENT_SECRET = "replay-operator-agent"
+BACK_END_TOKEN = "token-of-a-back-end"
 WAIT = ("--wait", "--timeout", "150s")
 
 SMALL: Mapping[str, Any] = {
@@ -25,6 +28,12 @@ SMALL: Mapping[str, Any] = {
     "drain": {"quietSeconds": 5},
 }
 """What the bed needs, and LiveKit's double answers at once."""
+
+MORE_RIGHTS: Mapping[str, Any] = {
+    "preview": {"enabled": True, "url": "https://replay.example.org", "api": {"captures": True}},
+    "fleet": {"podDeletionCost": True, "trackCompositeCpuCost": 1.5},
+}
+"""With them the operator's Role is as large as it gets; the last value rolls the workers."""
 
 Json = dict[str, Any]
 
@@ -41,16 +50,17 @@ class Release:
         name = {"name": self.stack.namespace, "labels": labels}
         self.stack.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": name})
         self.stack.apply(*(o for o in livekit_objects(ALICE, {}) if o["metadata"]["name"] != AGENT_SECRET))
+        self.stack.apply(secret("replay-preview-api", {"token": BACK_END_TOKEN}))
         self.stack.wait_until_available("livekit")
 
     def install(self, chart: Path = CHART) -> None:
         """Install and wait until everything is ready."""
         self._helm("install", RELEASE, str(chart), "--values", "-", *WAIT, stdin=yaml.safe_dump(dict(SMALL)))
 
-    def upgrade(self, **values: Any) -> None:
-        """Upgrade to the chart of this checkout and wait until everything is ready."""
+    def upgrade(self, **values: Any) -> str:
+        """Upgrade to the chart of this checkout, wait until everything is ready, and give what helm said."""
         changed = yaml.safe_dump({**SMALL, **values})
-        self._helm("upgrade", RELEASE, str(CHART), "--values", "-", *WAIT, stdin=changed)
+        return self._helm("upgrade", RELEASE, str(CHART), "--values", "-", *WAIT, stdin=changed)
 
     def test(self) -> str:
         """Run `helm test`; give what it said, with the logs of its hooks."""
@@ -80,6 +90,16 @@ class Release:
         (pod, *_) = self.stack.list_all("pods", labels="app.kubernetes.io/name=livekit-egress")
         return str(pod["metadata"]["labels"]["pod-template-hash"])
 
+    def save(self, buffer: str, start: str, end: str) -> str:
+        """Ask the operator's preview API for a capture, as a back end does; give its name."""
+        request = urllib.request.Request(
+            f"http://{self.stack.address('replay-operator')}:8083/v1/buffers/{buffer}/captures",
+            data=json.dumps({"start": start, "end": end}).encode(),
+            headers={"Authorization": f"Bearer {BACK_END_TOKEN}"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return str(json.load(answer)["name"])
+
     def left(self) -> set[str]:
         """Name what is in the namespace, but for LiveKit's double, Secrets and what every namespace has."""
         kinds = (
@@ -87,7 +107,7 @@ class Release:
             "poddisruptionbudgets,horizontalpodautoscalers,networkpolicies,persistentvolumeclaims,rb,rcap"
         )
         names = self.stack.kubectl("get", kinds, "-o", "name").split()
-        theirs = ("livekit", "kube-root-ca.crt", "default", "replay-operator-livekit")
+        theirs = ("livekit", "kube-root-ca.crt", "default", "replay-operator-livekit", "replay-preview-api")
         server = {f"pod/{name}" for name in self.stack.running_pods("livekit")}
         return {name for name in names if name.partition("/")[2] not in theirs} - server
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from replay_operator.domain.signed_address import MIN_KEY_BYTES
 from tests.helm.chart import CHART, KUBERNETES_VERSION, Json, helm, objects_of, render
 from tests.helm.variants import VARIANTS
+from tests.testbed.access import Right, may
 from tests.testbed.controlplane import ControlPlane, KubectlError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("helm_binary")]
@@ -110,7 +112,10 @@ def test_each_pod_passes_pod_security_restricted_hooks_too(
     control_plane: ControlPlane, restricted: str, name: str
 ) -> None:
     pods = pods_of(render(VARIANTS[name]))
-    assert {"replay-operator", "replay-agent", "replay-drain", "replay-doctor"} <= pods.keys()
+    hooks = {
+        f"replay-{hook}" for hook in ("drain", "doctor") if VARIANTS[name].get(hook, {}).get("enabled", True)
+    }
+    assert {"replay-operator", "replay-agent", *hooks} <= pods.keys()
     for workload, spec in pods.items():
         body = pod(workload, spec)
         said = control_plane.kubectl("create", "-n", restricted, *STRICT, "-f", "-", input=body)
@@ -131,6 +136,39 @@ def test_no_root_file_system_can_be_written_and_no_user_is_named_but_the_workers
         assert ("runAsUser" in spec["securityContext"]) is (workload == "livekit-egress")
         token = workload in ("replay-operator", "replay-drain", "replay-doctor")
         assert spec["automountServiceAccountToken"] is token
+
+
+@pytest.fixture
+def aggregated(control_plane: ControlPlane) -> Iterator[None]:
+    """The roles of the chart that the controller adds to view, edit and admin."""
+    text = yaml.safe_dump_all([o for o in render() if o["kind"] == "ClusterRole"])
+    control_plane.kubectl("apply", "-f", "-", input=text)
+    yield
+    control_plane.kubectl("delete", "-f", "-", input=text)
+
+
+@pytest.mark.usefixtures("aggregated")
+def test_who_may_view_or_edit_a_namespace_may_view_or_edit_both_kinds(
+    control_plane: ControlPlane, restricted: str
+) -> None:
+    def allowed(role: str, *right: str) -> bool:
+        account = f"system:serviceaccount:{restricted}:{role}"
+        verb, *kind = right
+        return may(control_plane, account, restricted, Right(verb, "replaybuffer.dev", *kind))
+
+    for role in ("view", "edit"):
+        account = f"--serviceaccount={restricted}:{role}"
+        control_plane.kubectl(
+            "create", "rolebinding", role, f"--clusterrole={role}", account, "-n", restricted
+        )
+    # The controller adds them shortly after they were made, to one role after the other.
+    deadline = time.monotonic() + 60
+    while not (allowed("edit", "create", "replaycaptures") and allowed("view", "list", "replaycaptures")):
+        assert time.monotonic() < deadline, "view or edit has got nothing from the chart's roles"
+    for kind in ("replaybuffers", "replaycaptures"):
+        assert [allowed(role, "list", kind) for role in ("view", "edit")] == [True, True]
+        assert [allowed(role, "delete", kind) for role in ("view", "edit")] == [False, True]
+        assert not allowed("edit", "patch", kind, "status")
 
 
 def test_what_the_agents_secret_holds_stays_and_what_it_lacks_is_added(

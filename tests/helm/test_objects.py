@@ -14,11 +14,13 @@ import yaml
 from replay_operator import __version__
 from replay_operator.cluster.jobs import CAPTURE_UID_LABEL
 from replay_operator.cluster.upload_jobs import UPLOAD_PODS, upload_job_body
+from replay_operator.domain.checks.objects import secret_uses
 from replay_operator.domain.signed_address import SigningKey
 from tests.builders import capture
 from tests.helm.__main__ import differing
 from tests.helm.base_manifests import base_manifests
 from tests.helm.chart import CHART, ROOT, Json, objects_of, render, render_text
+from tests.helm.snapshots import SNAPSHOTS, snapshots
 from tests.helm.variants import VARIANTS
 from tests.unit.test_upload_jobs import UPLOAD_REQUEST, UPLOAD_SETTINGS
 
@@ -55,6 +57,11 @@ def is_hook(found: Json) -> bool:
 
 def test_the_manifests_are_what_the_chart_renders() -> None:
     assert differing(base_manifests()) == []
+
+
+def test_variants_render_what_is_written_down() -> None:
+    assert differing(snapshots()) == []
+    assert set(SNAPSHOTS.iterdir()) == snapshots().keys(), "a file that nobody writes any more"
 
 
 def test_the_chart_by_default_is_the_base_object_by_object(kustomized: dict[str, list[Json]]) -> None:
@@ -322,9 +329,25 @@ def test_rights_are_enumerated_and_no_secret_can_be_listed(name: str) -> None:
             assert rule["resourceNames"]
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_doctor_may_read_the_keys_of_each_secret_that_a_pod_cannot_do_without(name: str) -> None:
+    objects = render(VARIANTS[name])
+    pods = [
+        {"metadata": found["metadata"], "spec": found["spec"]["template"]["spec"]}
+        for found in objects
+        if found["kind"] == "Deployment"
+    ]
+    needed = {use.secret for pod in pods for use in secret_uses(pod)}
+    role = by_name(objects).get(("Role", "replay-doctor"), {"rules": []})
+    readable = [rule["resourceNames"] for rule in role["rules"] if "secrets" in rule["resources"]]
+    assert [set(names) for names in readable] == [needed] * len(readable)
+    assert len(readable) == VARIANTS[name].get("doctor", {}).get("enabled", True)
+
+
 GATEWAY_VERBS: Mapping[str, tuple[str, ...]] = {
     "get": ("get",),
     "list": ("list",),
+    "named": ("list",),
     "pages": ("list",),
     "exists": ("list",),
     "create": ("create",),
@@ -365,7 +388,7 @@ def _calls(source: Path) -> set[tuple[str, str]]:
     for node in ast.walk(ast.parse(source.read_text())):
         match node:
             case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[ast.Name(id=type_), *_]) if (
-                ast.unparse(owner).endswith("gateway")
+                ast.unparse(owner).endswith(("gateway", "office.objects"))
             ):
                 if method == "patch_status":
                     found |= {("patch", f"{plural}/status") for plural in PLURALS[type_]}
@@ -380,11 +403,34 @@ def granted(values: Mapping[str, Any]) -> set[tuple[str, str]]:
 
 
 def test_the_operator_has_the_rights_that_its_code_uses_and_no_others() -> None:
-    allowed = granted({"fleet": {"podDeletionCost": True}})
+    allowed = granted(VARIANTS["everything"])
     assert used_by_the_operator() - allowed == set()
     assert allowed - used_by_the_operator() == set()
 
 
-def test_pods_can_be_changed_only_where_the_deletion_cost_is_wanted() -> None:
-    with_cost = granted({"fleet": {"podDeletionCost": True}})
-    assert with_cost - granted({}) == {("patch", "pods")}
+def test_only_who_asks_for_more_gives_the_operator_a_right_more() -> None:
+    more = {name: granted(values) - granted({}) for name, values in VARIANTS.items()}
+    assert {name: rights for name, rights in more.items() if rights} == {
+        "everything": {("patch", "pods"), ("create", "replaycaptures")}
+    }
+    assert granted({"fleet": {"podDeletionCost": True}}) - granted({}) == {("patch", "pods")}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_only_those_who_ask_the_api_server_have_rights_there(name: str) -> None:
+    objects = by_name(render(VARIANTS[name]))
+    bound = {
+        (subject["kind"], subject["name"], found["roleRef"]["kind"], found["roleRef"]["name"])
+        for (kind, _), found in objects.items()
+        if kind.endswith("RoleBinding")
+        for subject in found["subjects"]
+    }
+    with_token = {
+        spec["serviceAccountName"]
+        for (kind, _), found in objects.items()
+        if kind in ("Deployment", "Job")
+        and (spec := found["spec"]["template"]["spec"])["automountServiceAccountToken"]
+    }
+    assert bound == {("ServiceAccount", account, "Role", account) for account in with_token}
+    roles = {role for kind, role in objects if kind == "Role"}
+    assert roles == with_token, "a Role that nobody has"

@@ -30,6 +30,19 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "rbac": {"aggregateRoles": False},
         "catalogue": {"database": "None"},
     },
+    "as little as possible": {
+        "crds": {"enabled": False},
+        "rbac": {"aggregateRoles": False},
+        "livekit": {"existingSecret": "livekit-of-the-team"},
+        "agent": {"token": {"existingSecret": "agent-token"}},
+        "catalogue": {"database": "None"},
+        "fleet": {
+            "enabled": False,
+            "existing": {"name": "egress", "selector": "app=egress", "healthPort": 8080},
+        },
+        "doctor": {"enabled": False},
+        "drain": {"enabled": False},
+    },
     "everything": {
         "image": {"repository": "registry.example/replay", "digest": f"sha256:{'a' * 64}"},
         "imagePullSecrets": [{"name": "registry"}],
@@ -56,6 +69,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "preview": {
             "enabled": True,
             "origins": ["https://app.example", "https://desk.example"],
+            "api": {"captures": True},
             "ingress": {
                 "enabled": True,
                 "className": "nginx",

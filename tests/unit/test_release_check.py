@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from release import licences, versions
+from release import bases, licences, versions
 from release.archive import with_times
 from release.licences import Locked
 from release.npm_packages import npm_packages, with_packages
@@ -193,3 +193,33 @@ def test_a_chart_that_is_packaged_twice_is_the_same_bytes_with_the_same_files() 
         assert content is not None
         assert content.read() == b"a: 1\n"
         assert {member.mtime for member in archive.getmembers()} == {1_700_000_000}
+
+
+TAGS = {"PYTHON_IMAGE": "python:3.13-slim", "NODE_IMAGE": "node:22-slim"}
+PINNED = {argument: f"{tag}@sha256:{'0a' * 32}" for argument, tag in TAGS.items()}
+
+
+def test_the_bases_of_the_image_are_found() -> None:
+    found = bases.bases_of((ROOT / "operator" / "Dockerfile").read_text())
+    assert found.keys() == {"PYTHON_IMAGE", "NODE_IMAGE"}
+    assert all("@" not in tag for tag in found.values())
+
+
+def test_a_base_with_its_digest_passes() -> None:
+    assert bases.complaints(TAGS, PINNED) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("", "imagetools inspect node:22-slim --format '{{.Manifest.Digest}}'"),
+        ("node:22-slim", "which moves"),
+        ("node:22-slim@sha256:DIGEST", "which moves"),
+        ("node:22-slim@sha256:", "say NODE_IMAGE=node:22-slim@sha256:"),
+        (f"node:24-slim@sha256:{'0a' * 32}", "the Dockerfile names node:22-slim"),
+        (f"node@sha256:{'0a' * 32}", "the Dockerfile names node:22-slim"),
+    ],
+)
+def test_a_base_that_moves_or_was_never_tested_is_refused(image: str, words: str) -> None:
+    (said,) = bases.complaints(TAGS, PINNED | {"NODE_IMAGE": image})
+    assert words in said

@@ -54,6 +54,23 @@ annotations:
 {{ .Values.agent.token.existingSecret | default "replay-operator-agent" }}
 {{- end }}
 
+{{/* Names of the Secrets that the pods cannot do without, as JSON. */}}
+{{- define "replay.neededSecrets" -}}
+{{- $names := list .Values.livekit.existingSecret (include "replay.agentSecret" .) }}
+{{- with .Values.catalogue }}
+{{- if eq .database "Postgres" }}{{ $names = append $names .postgres.existingSecret }}{{ end }}
+{{- if .api.enabled }}{{ $names = append $names .api.existingSecret }}{{ end }}
+{{- $names = append $names .quotaCache.existingSecret }}
+{{- end }}
+{{- with .Values.preview }}
+{{- if .enabled }}{{ $names = append $names .api.existingSecret }}{{ end }}
+{{- end }}
+{{- with .Values.fleet }}
+{{- if .enabled }}{{ $names = append $names .configSecret.name }}{{ end }}
+{{- end }}
+{{- toJson (compact $names | uniq) }}
+{{- end }}
+
 {{/* Where browsers reach the preview, or nothing. */}}
 {{- define "replay.previewURL" -}}
 {{- with .Values.preview -}}
