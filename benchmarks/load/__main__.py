@@ -30,7 +30,7 @@ from benchmarks.load.pacing import (
 from benchmarks.load.stage import RISE_SECONDS, Plan, Stage
 from benchmarks.scale.segments import make_segments as make_small_segments
 from replay_operator.agent.settings import AgentSettings
-from replay_operator.agent.volume_benchmark import VolumeBenchmarkError, free_bytes
+from replay_operator.agent.volume_benchmark import DIRECTORY_PREFIX, VolumeBenchmarkError, free_bytes
 from replay_operator.controller.agent_client import AgentUnavailable
 from replay_operator.domain.free_space import parse_floor
 from replay_operator.domain.quantity import GIB
@@ -66,6 +66,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # An image has the byte code of everything; a checkout may not.
     compileall.compile_dir(Path(replay_operator.__file__).parent, quiet=1)
+    for left in sorted(asked.volume.glob(f"{DIRECTORY_PREFIX}*")):
+        _say(f"{left} is from another run: remove it if that one was killed")
     try:
         with made_bed(asked.volume) as bed:
             return _run(asked, bed)

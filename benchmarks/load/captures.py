@@ -110,33 +110,32 @@ class Captures:
                 await asyncio.sleep(max(0.0, next_at - time.monotonic()))
 
     async def _capture(self, uid: str, buffer: Recorded, *, is_awaited: bool) -> None:
-        async with self._places:
-            chosen = wanted(uid, buffer, time.time_ns(), is_awaited=is_awaited)
-            end = ns_to_datetime(buffer.media_end_ns(chosen.last_index)) - timedelta(
-                seconds=_BEFORE_THE_END_SECONDS
-            )
-            start = end - self._clip
-            clip = self._archive / f"{uid}.mp4"
-            command = [
-                *(sys.executable, "-m", "replay_operator", "capture"),
-                *("--buffer", str(self._volume / buffer.path.buffer), "--output", str(clip)),
-                *("--start", start.isoformat(), "--end", end.isoformat(), "--only", "clip"),
-            ]
-            try:
-                await self._operator.pin(uid, buffer, start, end)
-                if is_awaited:
-                    early_ns = buffer.due_ns(chosen.last_index) - _LEAD_SECONDS * _NS - time.time_ns()
-                    await asyncio.sleep(max(0, early_ns) / _NS)
-                    command += ["--wait-until", (end + _PATIENCE).isoformat()]
-                else:
+        chosen = wanted(uid, buffer, time.time_ns(), is_awaited=is_awaited)
+        before_end = timedelta(seconds=_BEFORE_THE_END_SECONDS)
+        end = ns_to_datetime(buffer.media_end_ns(chosen.last_index)) - before_end
+        start = end - self._clip
+        clip = self._archive / f"{uid}.mp4"
+        command = [
+            *(sys.executable, "-m", "replay_operator", "capture"),
+            *("--buffer", str(self._volume / buffer.path.buffer), "--output", str(clip)),
+            *("--start", start.isoformat(), "--end", end.isoformat(), "--only", "clip"),
+        ]
+        try:
+            await self._operator.pin(uid, buffer, start, end)
+            if is_awaited:
+                early_ns = buffer.due_ns(chosen.last_index) - _LEAD_SECONDS * _NS - time.time_ns()
+                await asyncio.sleep(max(0, early_ns) / _NS)
+                command += ["--wait-until", (end + _PATIENCE).isoformat()]
+            async with self._places:
+                if not is_awaited:
                     await asyncio.to_thread(make_cold, self._segments(chosen))
                 await self._make(chosen, command, clip)
-                await self._operator.unpin(uid)
-            except AgentUnavailable as error:
-                self._fail(chosen, str(error))
-            finally:
-                for left in self._archive.glob(f"*{uid}*"):
-                    left.unlink(missing_ok=True)
+            await self._operator.unpin(uid)
+        except AgentUnavailable as error:
+            self._fail(chosen, str(error))
+        finally:
+            for left in self._archive.glob(f"*{uid}*"):
+                left.unlink(missing_ok=True)
 
     def _segments(self, chosen: Wanted) -> list[Path]:
         directory = self._volume / chosen.buffer.path.relative

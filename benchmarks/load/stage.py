@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +107,8 @@ class Stage:
             # The agent deletes nothing so soon after its start, which would be no deadline that is missed.
             quiet_seconds: float = AgentSettings.model_fields["startup_quiet_seconds"].default
             await self._pass(max(HISTORY_SECONDS, quiet_seconds), "the captured buffers get their history")
-            capturing = asyncio.create_task(
-                self._captures(operator).run(captured, self._plan.capture_every_seconds)
-            )
-            stack.push_async_callback(_cancelled, capturing)
+            capturing = self._captures(operator).run(captured, self._plan.capture_every_seconds)
+            self._in_background(stack, capturing, "the captures")
             baseline = await self._measure("baseline", pid, operator)
             await self._add_load(stack, operator)
             await self._pass(RISE_SECONDS, "all buffers begin to record")
@@ -132,8 +130,18 @@ class Stage:
         others = self._plan.recordings(begun_at_ns)[self._plan.captured :]
         await operator.record(others)
         await self._start_workers(stack, others)
-        watching = asyncio.create_task(OverdueWatch(self._bed.volume, others, self.journal).run())
-        stack.push_async_callback(_cancelled, watching)
+        watching = OverdueWatch(self._bed.volume, others, self.journal).run()
+        self._in_background(stack, watching, "the look at the disk")
+
+    def _in_background(self, stack: AsyncExitStack, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._fail(f"{name} ended: {error!r}")
+
+        task.add_done_callback(ended)
+        stack.push_async_callback(_cancelled, task)
 
     async def _start_workers(self, stack: AsyncExitStack, buffers: Sequence[Recorded]) -> None:
         task = Task(

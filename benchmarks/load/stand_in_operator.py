@@ -135,9 +135,16 @@ class StandInOperator:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def page(self) -> str:
-        """Give the agent's page of metrics."""
-        async with self._session.get(f"{self._url}/metrics") as answer:
-            return await answer.text()
+        """Give the agent's page of metrics.
+
+        Raises:
+            AgentUnavailable: It does not answer.
+        """
+        try:
+            async with self._session.get(f"{self._url}/metrics") as answer:
+                return await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise AgentUnavailable(f"the agent shows no metrics any more: {error}") from error
 
     async def is_ready(self) -> bool:
         """Say whether the agent says that it is ready."""
