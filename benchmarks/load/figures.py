@@ -107,7 +107,7 @@ def lines(journal: Journal, baseline: Stretch, load: Stretch, *, asked_bytes_per
         ),
         worst("a segment was written late, worst, s", Measure.WRITE_LATE, deadline_seconds(SEGMENT_SECONDS)),
         worst("agent: its word is old, worst, s", Measure.WORD_AGE, SLACK_SECONDS),
-        worst("agent: a segment is known after, worst, s", Measure.SEEN_AFTER, SLACK_SECONDS),
+        worst("agent: a segment is not known for, worst, s", Measure.UNKNOWN, SLACK_SECONDS),
         worst("agent: coverage answered in, worst, s", Measure.WORD_TOOK, ANSWER_SECONDS),
         worst("agent: policy (a pin) answered in, worst, s", Measure.POLICY_TOOK, ANSWER_SECONDS),
         worst("agent: readiness answered in, worst, s", Measure.READINESS_TOOK, PROBE_SECONDS),

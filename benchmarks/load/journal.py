@@ -16,7 +16,7 @@ class Measure(StrEnum):
     READINESS_TOOK = "an answer about readiness took"
     NOT_READY = "the agent was not ready, or did not say"
     UNANSWERED = "a request of the protocol failed"
-    SEEN_AFTER = "a segment was known so long after it came"
+    UNKNOWN = "a segment had lain there so long when the agent told a word without it"
     OVERDUE = "a segment lay on the disk so long after it might go"
     WRITTEN = "bytes of a segment that was written"
     WRITE_LATE = "a segment came later than it was due"

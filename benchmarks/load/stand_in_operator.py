@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
@@ -14,32 +14,13 @@ import aiohttp
 
 from benchmarks.load.journal import Journal, Measure
 from benchmarks.load.pacing import SEGMENT_SECONDS, Recorded
-from replay_operator.api.agent import BufferPolicy, Coverage, Pin, Policy, RunFile
+from replay_operator.api.agent import BufferPolicy, Coverage, Pin, Policy, RunCoverage, RunFile
 from replay_operator.controller.agent_client import AgentClient, AgentUnavailable
-from replay_operator.controller.coverage import CoverageWatch
 from replay_operator.controller.policy import HEARTBEAT
 
-_POLL = timedelta(seconds=1)
+_POLL_SECONDS = 1.0
 _READINESS_SECONDS = 1.0
 _MADE_AT_ONCE = 4
-
-
-class _TimedClient(AgentClient):
-    """Notes how long answers take."""
-
-    def __init__(self, url: str, token_file: Path, session: aiohttp.ClientSession, journal: Journal) -> None:
-        super().__init__(url, token_file, session)
-        self._journal = journal
-
-    async def coverage(self, since: str | None = None) -> Coverage:
-        began = time.time()
-        try:
-            coverage = await super().coverage(since)
-        except AgentUnavailable:
-            self._journal.note(Measure.UNANSWERED, began)
-            raise
-        self._journal.note(Measure.WORD_TOOK, began, time.time() - began)
-        return coverage
 
 
 class StandInOperator:
@@ -57,11 +38,13 @@ class StandInOperator:
         self._url = url
         self._session = session
         self._journal = journal
-        self._client = _TimedClient(url, token_file, session, journal)
+        self._client = AgentClient(url, token_file, session)
         self._seq = 0
         self._buffers: list[Recorded] = []
         self._pins: dict[str, tuple[str, Pin]] = {}
         self._highest: dict[str, int] = {}
+        self._mark: str | None = None
+        self._looked_at: float | None = None
         self._putting = asyncio.Lock()
 
     async def record(self, buffers: Sequence[Recorded]) -> None:
@@ -118,15 +101,7 @@ class StandInOperator:
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
         """Ask, and give signs of life, until the end of the context."""
-        watch = CoverageWatch(
-            self._client,
-            interval=_POLL,
-            clock=lambda: datetime.now(UTC),
-            on_change=lambda _: None,
-            on_answer=lambda: None,
-            on_word=self._take,
-        )
-        tasks = [asyncio.create_task(each) for each in (watch.run(), self._live(), self._probe())]
+        tasks = [asyncio.create_task(each) for each in (self._ask(), self._live(), self._probe())]
         try:
             yield
         finally:
@@ -181,6 +156,19 @@ class StandInOperator:
                 raise
             self._journal.note(Measure.POLICY_TOOK, began, time.time() - began)
 
+    async def _ask(self) -> None:
+        """Ask each second, also when an answer takes long; the operator then asks less often."""
+        while True:
+            began = time.time()
+            try:
+                word = await self._client.coverage(self._mark)
+            except AgentUnavailable:
+                self._journal.note(Measure.UNANSWERED, began)
+            else:
+                self._journal.note(Measure.WORD_TOOK, began, time.time() - began)
+                self._take(word)
+            await asyncio.sleep(_POLL_SECONDS)
+
     async def _live(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT.total_seconds())
@@ -198,13 +186,30 @@ class StandInOperator:
             await asyncio.sleep(_READINESS_SECONDS)
 
     def _take(self, word: Coverage) -> None:
-        now = time.time()
-        looked_at = word.as_of.timestamp()
+        now, looked_at = time.time(), word.as_of.timestamp()
         self._journal.note(Measure.WORD_AGE, now, now - looked_at)
-        for buffer in word.buffers:
-            for run in buffer.runs:
-                before = self._highest.get(buffer.path)
-                self._highest[buffer.path] = run.last_index
-                # The first word about a run may tell of a history.
-                if before is not None and run.last_index > before:
-                    self._journal.note(Measure.SEEN_AFTER, now, looked_at - run.arrived_at.timestamp())
+        told = {buffer.path: run for buffer in word.buffers for run in buffer.runs}
+        if self._looked_at is not None:
+            unknown = unknown_seconds(told, self._highest, self._looked_at)
+            self._journal.note_all(Measure.UNKNOWN, now, unknown)
+        self._highest |= {path: run.last_index for path, run in told.items()}
+        self._mark, self._looked_at = word.mark, looked_at
+
+
+def unknown_seconds(
+    told: Mapping[str, RunCoverage], highest: Mapping[str, int], looked_at: float
+) -> list[float]:
+    """Give how long newest segments had lain there at the earlier look that did not know them.
+
+    A buffer that nobody had told of may bring a history, and counts only from the next word on.
+
+    Args:
+        told: What is told of each buffer that has changed.
+        highest: The highest index of each buffer in the words before.
+        looked_at: Of the word before this one: when the agent had looked.
+    """
+    return [
+        max(0.0, looked_at - run.arrived_at.timestamp())
+        for path, run in told.items()
+        if run.last_index > highest.get(path, run.last_index)
+    ]

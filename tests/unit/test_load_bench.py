@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ from benchmarks.load.pacing import (
     chosen_share,
     recordings,
 )
+from benchmarks.load.stand_in_operator import unknown_seconds
 from benchmarks.load.writer import Task, task_of
+from replay_operator.api.agent import RunCoverage
+from replay_operator.api.replaycapture import Clock
 from replay_operator.domain.write_budget import WriteBudget
 
 SECOND_NS = 1_000_000_000
@@ -50,7 +54,7 @@ def kept() -> Journal:
         for measure in (
             Measure.WRITE_LATE,
             Measure.WORD_AGE,
-            Measure.SEEN_AFTER,
+            Measure.UNKNOWN,
             Measure.WORD_TOOK,
             Measure.POLICY_TOOK,
             Measure.READINESS_TOOK,
@@ -124,6 +128,30 @@ def test_a_stored_capture_ends_in_the_newest_segment_and_an_awaited_one_in_one_t
     assert wanted("a", buffer, now_ns + 3 * SECOND_NS, is_awaited=True).last_index == 22
 
 
+def test_a_segment_counts_as_unknown_only_from_its_arrival_to_a_word_that_did_not_name_it() -> None:
+    def run(last_index: int, arrived_seconds: float) -> RunCoverage:
+        arrived_at = datetime.fromtimestamp(arrived_seconds, UTC)
+        times = {"oldest": arrived_at, "newest": arrived_at, "arrived_at": arrived_at}
+        return RunCoverage(
+            run="r",
+            segments=1,
+            first_index=0,
+            last_index=last_index,
+            ended=False,
+            clock=Clock.STARTED_AT,
+            **times,
+        )
+
+    told = {
+        "new segment": run(5, 97.5),
+        "came after the look": run(5, 100.5),
+        "only lost its oldest": run(4, 92),
+        "first told of": run(9, 50),
+    }
+    known = dict.fromkeys(["new segment", "came after the look", "only lost its oldest"], 4)
+    assert unknown_seconds(told, known, looked_at=100.0) == [2.5, 0.0]
+
+
 def test_a_run_that_keeps_everything_misses_nothing() -> None:
     assert missed(figures(kept())) == []
 
@@ -133,7 +161,7 @@ def test_a_run_that_keeps_everything_misses_nothing() -> None:
     [
         (Measure.WRITE_LATE, 5.1, "a segment was written late, worst, s"),
         (Measure.WORD_AGE, 3.1, "agent: its word is old, worst, s"),
-        (Measure.SEEN_AFTER, 3.1, "agent: a segment is known after, worst, s"),
+        (Measure.UNKNOWN, 3.1, "agent: a segment is not known for, worst, s"),
         (Measure.WORD_TOOK, 5.1, "agent: coverage answered in, worst, s"),
         (Measure.POLICY_TOOK, 5.1, "agent: policy (a pin) answered in, worst, s"),
         (Measure.READINESS_TOOK, 1.1, "agent: readiness answered in, worst, s"),
