@@ -129,6 +129,10 @@ bench-preview: setup ## What people who look at one buffer cost the agent (VIEWE
 bench-upload: setup bed ## Uploads to a real S3 server, beside `aws s3 cp` (MEGABYTES=480, ROUNDS=5)
 	$(BIN)/python -m benchmarks.upload --megabytes $(or $(MEGABYTES),480) --rounds $(or $(ROUNDS),5)
 
+.PHONY: bench-load
+bench-load: setup ## 500 recordings of real size on this disk: do agent and captures keep their times? (BUFFERS=500, SCALE=0.5)
+	$(BIN)/python -m benchmarks.load --buffers $(or $(BUFFERS),500) --scale $(or $(SCALE),auto)
+
 .PHONY: soak
 soak: setup bed ## HOURS of churn, captures and faults (default 1): what grows? (SEED=1, BUFFERS=6)
 	$(BIN)/python -m benchmarks.soak --hours $(or $(HOURS),1) --seed $(or $(SEED),1) --buffers $(or $(BUFFERS),6)
