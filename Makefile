@@ -126,8 +126,8 @@ bench-preview: setup ## What people who look at one buffer cost the agent (VIEWE
 	$(BIN)/python -m benchmarks.preview --viewers $(or $(VIEWERS),50)
 
 .PHONY: bench-upload
-bench-upload: setup bed ## Uploads to a real S3 server, beside `aws s3 cp` (MEGABYTES=480, ROUNDS=5)
-	$(BIN)/python -m benchmarks.upload --megabytes $(or $(MEGABYTES),480) --rounds $(or $(ROUNDS),5)
+bench-upload: setup bed ## Uploads to a real S3 server, beside `aws s3 cp` (MEGABYTES=240, ROUNDS=5)
+	$(BIN)/python -m benchmarks.upload --megabytes $(or $(MEGABYTES),240) --rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-load
 bench-load: setup ## 500 recordings of real size on this disk: do agent and captures keep their times? (BUFFERS=500, SCALE=0.5)

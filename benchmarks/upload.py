@@ -1,4 +1,4 @@
-"""Measures uploads beside AWS's own command line: `python -m benchmarks.upload --megabytes 480`."""
+"""Measures uploads beside AWS's own command line: `python -m benchmarks.upload --megabytes 240`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.upload", description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=480, help="size of the clip (480: ten minutes)")
+    parser.add_argument("--megabytes", type=int, default=240, help="size of the clip (240: five minutes)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--volume", type=Path, help="directory for clip and bucket; default: that of mktemp")
     return parser

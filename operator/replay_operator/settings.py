@@ -202,7 +202,10 @@ class OperatorSettings(CatalogueSettings):
 
     notify_url: Annotated[
         str | None,
-        Field(pattern="^https?://", description="Told when a clip is ready or has failed; absent: nobody."),
+        Field(
+            pattern="^https?://",
+            description="Told when a clip is ready, has failed or is uploaded; absent: nobody.",
+        ),
     ] = None
     notify_secret: Annotated[SecretStr | None, Field(description="Signs what is sent there.")] = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from tests.builders import CAPTURE_UID, NAMESPACE, NOW
 from tests.contract.rig import Outside, Rig
 from tests.contract.scripted import HandClock
 from tests.contract.test_capture_retirement import cutting, exists, ready
+from tests.contract.test_uploads import SENT, URL, bucket, ends, uploading, uploads
 from tests.testbed.ports import free_ports
 
 
@@ -182,6 +184,69 @@ async def test_a_failure_is_told_too(told: Rig, receiver: Receiver) -> None:
         await told.reconcile_capture()
     await notifier(told).deliver(CAPTURE_UID)
     assert [news.key for news in receiver.taken] == [f"{CAPTURE_UID}.failed"]
+
+
+# --- uploads
+
+
+@pytest.fixture
+def told_of_uploads(receiver: Receiver) -> Rig:
+    """An install with somebody to tell, and a bucket."""
+    return Rig(Outside(), send_news=receiver.send, uploads=bucket())
+
+
+async def upload_ends(rig: Rig) -> None:
+    ends(rig, uploads(rig)[0], SENT)
+    await rig.reconcile_capture()
+
+
+async def test_where_a_clip_is_in_object_storage_is_told_when_it_is_there(
+    told_of_uploads: Rig, receiver: Receiver
+) -> None:
+    rig = await uploading(told_of_uploads)
+    await notifier(rig).deliver(CAPTURE_UID)
+    before = rig.capture_status_writes
+    rig.clock.go_on(7200)
+    await upload_ends(rig)
+    assert noted(rig) is NotificationState.PENDING
+    new = rig.restarted()
+    await new.look()
+    await new.reconcile_capture()
+    assert await notifier(new).deliver(CAPTURE_UID) is None
+    assert noted(new) is NotificationState.DELIVERED
+    assert new.capture_status_writes == before + 2
+    news = receiver.taken[-1]
+    message = json.loads(news.body)
+    assert news.key == f"{CAPTURE_UID}.uploaded"
+    assert (message["type"], message["data"]["clip"]["url"]) == ("replaycapture.uploaded", URL)
+    await new.reconcile_capture()
+    await notifier(new).deliver(CAPTURE_UID)
+    assert receiver.tries == 2
+
+
+async def test_an_upload_that_ends_before_the_outcome_was_told_is_told_after_it(
+    told_of_uploads: Rig, receiver: Receiver
+) -> None:
+    receiver.troubles = [NotDelivered("no answer")]
+    rig = await uploading(told_of_uploads)
+    assert await notifier(rig).deliver(CAPTURE_UID) == 1
+    await upload_ends(rig)
+    assert await notifier(rig).deliver(CAPTURE_UID) == 0
+    assert await notifier(rig).deliver(CAPTURE_UID) is None
+    assert [news.key for news in receiver.taken] == [f"{CAPTURE_UID}.ready", f"{CAPTURE_UID}.uploaded"]
+    assert noted(rig) is NotificationState.DELIVERED
+
+
+async def test_an_upload_after_an_outcome_that_nobody_took_is_told(
+    told_of_uploads: Rig, receiver: Receiver
+) -> None:
+    receiver.troubles = [NotDelivered("the receiver answered 410", final=True)]
+    rig = await uploading(told_of_uploads)
+    await notifier(rig).deliver(CAPTURE_UID)
+    assert noted(rig) is NotificationState.FAILED
+    await upload_ends(rig)
+    await notifier(rig).deliver(CAPTURE_UID)
+    assert [news.key for news in receiver.taken] == [f"{CAPTURE_UID}.uploaded"]
 
 
 # --- over HTTP

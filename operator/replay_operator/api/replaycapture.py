@@ -324,9 +324,20 @@ class NotificationState(StrEnum):
     FAILED = "Failed"
 
 
-class Notification(ApiModel):
-    """The news of the outcome; present when the install has a webhook to tell it to."""
+class NewsOf(StrEnum):
+    """What the install's webhook is told of."""
 
+    OUTCOME = "Outcome"
+    UPLOAD = "Upload"
+
+
+class Notification(ApiModel):
+    """The news of the outcome, then of the upload; present when the install has a webhook to tell it to."""
+
+    news_of: Annotated[
+        NewsOf,
+        Field(description="Outcome: the clip is ready or has failed. Upload: object storage has the clip."),
+    ] = NewsOf.OUTCOME
     state: Annotated[
         NotificationState,
         Field(description="Pending until the receiver has taken it; Failed after an hour of trying."),

@@ -1,4 +1,4 @@
-"""Tells the install's webhook how captures have ended, beside the reconciles and never in their way."""
+"""Tells the install's webhook how captures and uploads ended, beside reconciles and never in their way."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from http import HTTPStatus
 
 import aiohttp
 
-from replay_operator.api.replaycapture import Notification, NotificationState, ReplayCapture
+from replay_operator.api.replaycapture import NotificationState, ReplayCapture
 from replay_operator.cluster.events import Event, EventType
 from replay_operator.cluster.gateway import Conflict
 from replay_operator.cluster.resources import CAPTURES
 from replay_operator.controller.queue import KeyedQueue
 from replay_operator.controller.store import ObjectStore
 from replay_operator.controller.writer import StatusWriter
+from replay_operator.domain.capture_end import has_untold_news
 from replay_operator.domain.notification import News, news_of, next_try, signed_headers
+from replay_operator.domain.uploads import with_upload_news
 from replay_operator.metrics import OperatorMetrics
 
 REQUEST_TIMEOUT = timedelta(seconds=10)
@@ -130,11 +132,14 @@ class Notifier:
             if again is not None:
                 return max(0.0, (again - self._clock()).total_seconds())
         try:
-            await self._note(errand)
+            noted = await self._note(errand)
         except Conflict:
             return CONFLICT_SECONDS  # the outcome is kept: it is not sent again for this
         del self._errands[uid]
-        return None
+        if noted is None or not has_untold_news(noted):
+            return None
+        self._errands[uid] = _Errand(noted)
+        return 0.0
 
     async def _try(self, errand: _Errand) -> datetime | None:
         name = errand.capture.metadata.name
@@ -153,12 +158,14 @@ class Notifier:
         errand.outcome = NotificationState.DELIVERED
         return None
 
-    async def _note(self, errand: _Errand) -> None:
-        capture = self._captures.get(errand.capture.metadata.uid)
-        if capture is None or errand.outcome is None:
-            return  # deleted meanwhile: there is nothing to note it on
-        noted = Notification(state=errand.outcome)
-        await self._writer.write_capture(capture, capture.status.model_copy(update={"notification": noted}))
+    async def _note(self, errand: _Errand) -> ReplayCapture | None:
+        """Note what became of the news; the clip may have been uploaded before the outcome was told."""
+        capture, told = self._captures.get(errand.capture.metadata.uid), errand.capture.status.notification
+        if capture is None or told is None or errand.outcome is None:
+            return None  # deleted meanwhile: there is nothing to note it on
+        noted = told.model_copy(update={"state": errand.outcome})
+        status = with_upload_news(capture.status.model_copy(update={"notification": noted}))
+        written = await self._writer.write_capture(capture, status)
         if errand.outcome is NotificationState.FAILED:
             message = (
                 f"REPLAY_NOTIFY_URL was not told in {errand.failures} tries: {errand.trouble}. "
@@ -167,3 +174,4 @@ class Notifier:
             await self._writer.tell(
                 CAPTURES, capture.metadata, Event(EventType.WARNING, "NotificationFailed", message)
             )
+        return written

@@ -1,4 +1,4 @@
-"""The news of a capture's outcome: what the install's webhook receives, and how it is signed. Pure.
+"""The news of a capture's outcome and upload: what the install's webhook receives, how it is signed. Pure.
 
 Headers and signature follow Standard Webhooks (standardwebhooks.com), so that a receiver can check them with
 a library.
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replay_operator.api.meta import find_condition
-from replay_operator.api.replaycapture import ReplayCapture
+from replay_operator.api.replaycapture import NewsOf, ReplayCapture
 from replay_operator.domain.capture_state import finished_at
 from replay_operator.domain.status_contract import READY, STALLED, is_true
+from replay_operator.domain.uploads import UPLOADED
 
 GIVE_UP_AFTER = timedelta(hours=1)
-"""From the outcome on. By the status alone, so that a restart does not begin anew."""
+"""From the outcome or the upload's end on. By the status alone, so that a restart does not begin anew."""
 
 FIRST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -35,14 +36,16 @@ class News:
 
 
 def news_of(capture: ReplayCapture) -> News:
-    """Build the message about a finished capture.
+    """Build the message about a finished capture: of its upload, if that is what the status has to be told.
 
     Args:
         capture: Finished.
     """
     conditions = capture.status.conditions
     outcome = "ready" if is_true(conditions, READY) else "failed"
-    ended = finished_at(capture)
+    if _is_of_upload(capture):
+        outcome = "uploaded"
+    ended = _happened_at(capture)
     status = capture.status.to_wire()
     data: dict[str, object] = {
         "namespace": capture.metadata.namespace,
@@ -92,9 +95,21 @@ def next_try(capture: ReplayCapture, failures: int, now: datetime) -> datetime |
         failures: How many tries of this process have failed.
         now: Time of the last one.
     """
-    ended = finished_at(capture)
+    ended = _happened_at(capture)
     pause = min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE)
     return None if ended is None or now + pause > ended + GIVE_UP_AFTER else now + pause
+
+
+def _is_of_upload(capture: ReplayCapture) -> bool:
+    news = capture.status.notification
+    return news is not None and news.news_of is NewsOf.UPLOAD
+
+
+def _happened_at(capture: ReplayCapture) -> datetime | None:
+    if not _is_of_upload(capture):
+        return finished_at(capture)
+    uploaded = find_condition(capture.status.conditions, UPLOADED)
+    return uploaded.last_transition_time if uploaded is not None else None
 
 
 def signing_key(secret: str) -> bytes:

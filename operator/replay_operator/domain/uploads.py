@@ -12,7 +12,13 @@ from enum import StrEnum
 
 from replay_operator.api.capture_job import ExitCode
 from replay_operator.api.meta import ConditionStatus, set_condition
-from replay_operator.api.replaycapture import ReplayCapture, ReplayCaptureStatus
+from replay_operator.api.replaycapture import (
+    NewsOf,
+    Notification,
+    NotificationState,
+    ReplayCapture,
+    ReplayCaptureStatus,
+)
 from replay_operator.api.upload import LocalCopy, Upload, UploadState
 from replay_operator.api.upload_job import (
     UPLOAD_EXIT_CODES,
@@ -134,6 +140,21 @@ def without_local_copy(status: ReplayCaptureStatus) -> ReplayCaptureStatus:
     return status.model_copy(update={"upload": upload.model_copy(update={"local_copy": LocalCopy.DROPPED})})
 
 
+def with_upload_news(status: ReplayCaptureStatus) -> ReplayCaptureStatus:
+    """Note that the upload has to be told, once it is verified and the outcome was told or given up.
+
+    Args:
+        status: Of a finished capture. Where it has no news, nobody was to be told of the outcome either.
+    """
+    news, upload = status.notification, status.upload
+    if news is None or news.news_of is NewsOf.UPLOAD or news.state is NotificationState.PENDING:
+        return status
+    if upload is None or upload.state is not UploadState.VERIFIED:
+        return status
+    untold = Notification(news_of=NewsOf.UPLOAD, state=NotificationState.PENDING)
+    return status.model_copy(update={"notification": untold})
+
+
 def _upload(capture: ReplayCapture) -> Upload:
     return capture.status.upload or Upload()
 
@@ -158,7 +179,8 @@ def _after_attempt(capture: ReplayCapture, job: UploadJob, now: datetime) -> Rep
         there = "The bucket has the clip, and its checksum is that of the file."
         told = _with(capture, verified, now, uploaded=ConditionStatus.TRUE, reason=IN_BUCKET, message=there)
         found = clip.model_copy(update={"url": result.url})
-        return told.model_copy(update={"status": told.status.model_copy(update={"clip": found})})
+        status = with_upload_news(told.status.model_copy(update={"clip": found}))
+        return told.model_copy(update={"status": status})
     error = result.error if result is not None else None
     if error is None:
         said = f" ({job.message[:_MOST_OF_A_JOBS_MESSAGE]})" if job.message else ""
