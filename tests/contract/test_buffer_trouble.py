@@ -34,7 +34,8 @@ async def test_an_egress_that_vanishes_from_the_list_but_is_alive_is_left_alone(
 
 
 async def test_an_egress_that_vanished_and_is_over_is_replaced(recording: Rig) -> None:
-    recording.livekit.egresses.clear()
+    over = replace(recording.livekit.egresses["EG_1"], state=EgressState.COMPLETE)
+    recording.livekit.egresses["EG_1"] = over
     recording.clock.go_on(2)
     await recording.look()
     await recording.reconcile_buffer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from replay_operator.cluster.gateway import ClusterUnreachable, Conflict
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS
 from replay_operator.controller.agent_client import AgentUnavailable
 from replay_operator.controller.keys import Key, Kind
+from replay_operator.domain.egress import EgressState
 from tests.builders import BUFFER_UID, CAPTURE_UID, NAMESPACE, at, rfc3339
 from tests.contract.rig import Rig
 
@@ -362,7 +364,9 @@ async def test_a_tail_is_not_awaited_of_a_buffer_that_has_ended(rig: Rig, ended:
         rig.buffers.put(rig.cluster.add(BUFFERS, body))
     else:
         rig.livekit.rooms.clear()
-        rig.livekit.egresses.clear()
+        egress = rig.livekit.egresses["EG_1"]
+        closed = replace(egress, state=EgressState.COMPLETE, details="End reason: Source closed")
+        rig.livekit.egresses["EG_1"] = closed
         rig.clock.go_on(2)
         await rig.look()
     await rig.reconcile_buffer()
