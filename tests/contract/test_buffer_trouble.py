@@ -34,11 +34,23 @@ async def test_an_egress_that_vanishes_from_the_list_but_is_alive_is_left_alone(
 
 
 async def test_an_egress_that_vanished_and_is_over_is_replaced(recording: Rig) -> None:
-    over = replace(recording.livekit.egresses["EG_1"], state=EgressState.COMPLETE)
-    recording.livekit.egresses["EG_1"] = over
+    egress = recording.livekit.egresses["EG_1"]
+    recording.livekit.egresses["EG_1"] = replace(egress, state=EgressState.COMPLETE)
     recording.clock.go_on(2)
     await recording.look()
     await recording.reconcile_buffer()
+    assert len(recording.livekit.starts) == 2
+
+
+async def test_an_egress_that_livekit_has_forgotten_is_replaced_when_its_segments_no_longer_come(
+    recording: Rig,
+) -> None:
+    writes = len(recording.cluster.writes)
+    recording.livekit.egresses.clear()
+    await recording.seconds_pass(2)
+    assert (len(recording.livekit.starts), len(recording.cluster.writes)) == (1, writes)
+    for _ in range(8):
+        await recording.seconds_pass(2)
     assert len(recording.livekit.starts) == 2
 
 
