@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,8 +151,8 @@ def check_against_segments(clip: Path, segments: Sequence[Path]) -> None:
         clip: The file.
         segments: Of the one run that it was cut from.
     """
-    video = _shift(_numbers(clip), (pair for segment in segments for pair in _numbers(segment)))
-    audio = _shift(
+    video = shift(_numbers(clip), (pair for segment in segments for pair in _numbers(segment)))
+    audio = shift(
         _frames_of_sound(clip, lambda data: data),
         (
             pair
@@ -169,9 +170,16 @@ def check_against_segments(clip: Path, segments: Sequence[Path]) -> None:
     assert made == [], "the tone breaks where it goes on in the segments"
 
 
-def _shift(in_clip: Iterable[tuple[object, float]], in_segments: Iterable[tuple[object, float]]) -> float:
-    """How much earlier everything is in the clip; it is the same for all."""
-    places = dict(reversed(list(in_segments)))
+def shift(in_clip: Iterable[tuple[object, float]], in_segments: Iterable[tuple[object, float]]) -> float:
+    """How much earlier everything is in the clip; it is the same for all.
+
+    Args:
+        in_clip: What is there, and when.
+        in_segments: What is there, and when. What is there twice, as moments of silence are, tells nothing.
+    """
+    there = list(in_segments)
+    once = {key for key, times in Counter(key for key, _ in there).items() if times == 1}
+    places = {key: seconds for key, seconds in there if key in once}
     shifts = [places[key] - seconds for key, seconds in in_clip if key in places]
     assert len(shifts) > 1
     assert shifts == pytest.approx([shifts[0]] * len(shifts), abs=0.001)
