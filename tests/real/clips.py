@@ -24,9 +24,10 @@ REORDERING = 4 * FRAME
 """The end is cut where no kept frame needs a dropped one: up to the depth of B-frames later."""
 CLOCK_SECONDS = 0.05
 """How far the clock of a run may be off: the real worker is 13-27 ms late (docs/sources.md)."""
-LIP_SYNC_SECONDS = 0.3
-"""libwebrtc's receiver keeps sound back until it plays without stutter, the longer the busier a machine is.
-That is the double's ear. What our own code may add is none, and has a check of its own."""
+LIP_SYNC_SECONDS = 1.0
+"""libwebrtc's receiver keeps sound back until it plays without stutter, the longer the busier a machine is:
+0.07 s at a load of 9 on two processors, 0.4 to 0.66 s at 12. That is the double's ear; this bound finds the
+sound of another moment. What our own code may add is none, and has a check of its own."""
 
 _ADTS_HEADER_BYTES = 7
 _WINDOW_SECONDS = 1.0
