@@ -69,7 +69,7 @@ async def test_a_clip_of_a_real_recording_holds_exactly_the_moment(
         active = await reaches(client, started.egress_id, egress.EgressStatus.EGRESS_ACTIVE, 30)
         await segments_in(run, SEGMENTS)
         people = await client.room.list_participants(api.ListParticipantsRequest(room=room))
-        await client.egress.stop_egress(egress.StopEgressRequest(egress_id=started.egress_id))
+        await stop(client, started.egress_id)
         ended = await reaches(client, started.egress_id, egress.EgressStatus.EGRESS_COMPLETE, 30)
         await asyncio.to_thread(alice.leave)
         arrived = viewer.numbers(video)
@@ -124,6 +124,15 @@ async def test_a_recorder_takes_no_other_track_and_ends_when_its_publisher_leave
     assert pictures[-1].mark is None, "a muted picture is black"
     last = max(each.mark.captured_at_ms for each in pictures if each.mark is not None)
     assert last >= muted_at_ms - 300, "what was shown before the mute is lost"
+
+
+async def stop(client: api.LiveKitAPI, egress_id: str) -> None:
+    """Stop an egress. A busy worker may not answer within three seconds, and stops all the same."""
+    try:
+        await client.egress.stop_egress(egress.StopEgressRequest(egress_id=egress_id))
+    except api.TwirpError as error:
+        if error.code != "deadline_exceeded":
+            raise
 
 
 def cut(buffer: Path, start: datetime, end: datetime, archive: Path) -> Path:

@@ -16,6 +16,7 @@ from tests.flow.conftest import wait_until_up
 from tests.media.clip_reader import packets
 from tests.real.clips import (
     FRAME,
+    LIP_SYNC_SECONDS,
     Seen,
     check_against_segments,
     check_pictures,
@@ -161,7 +162,7 @@ def test_a_buffer_of_sound_alone_gives_a_clip_of_sound_alone(saved_voice: Saved)
         for seconds, position in tone_positions(saved_voice.file)
     ]
     assert len(late) >= 5
-    assert max(map(abs, late)) < 0.5
+    assert max(map(abs, late)) < LIP_SYNC_SECONDS
 
 
 @pytest.fixture(scope="module")

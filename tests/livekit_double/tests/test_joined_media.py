@@ -66,6 +66,15 @@ def test_the_frames_whose_time_stamps_are_still_settling_are_not_shown() -> None
     assert pictures.take(0)[0, 0] == 7
 
 
+def test_a_picture_that_comes_long_after_the_recording_began_is_shown_at_its_own_time() -> None:
+    pictures = Pictures(PLAN)
+    pictures.begin(0)
+    for number in range(SETTLING_FRAMES + 1):
+        pictures.put(a_picture(7), (100 + number) * 100 * MS)
+    assert pictures.take(99) is None, "it is none of the beginning"
+    assert pictures.take(100 + SETTLING_FRAMES) is not None
+
+
 def test_a_picture_is_held_until_the_next_one_and_then_it_is_black() -> None:
     pictures = arrived(7)
     assert pictures.take(10)[0, 0] == 7

@@ -25,6 +25,11 @@ class FrameGrid:
         """Capture time of step 0, in nanoseconds; None before the first frame."""
         return self._origin_ns
 
+    def begin(self, captured_at_ns: int) -> None:
+        """Says when step 0 is, if no frame has said so: the recording has begun without pictures."""
+        if self._origin_ns is None:
+            self._origin_ns = self._last_ns = captured_at_ns
+
     def step_of(self, captured_at_ns: int) -> int:
         """The step of the next frame.
 

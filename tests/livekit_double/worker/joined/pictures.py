@@ -43,6 +43,10 @@ class Pictures:
         """Capture time of the first frame, in nanoseconds; None before it."""
         return self._grid.origin_ns
 
+    def begin(self, captured_at_ns: int) -> None:
+        """Says when step 0 is, if no picture has said so: the recording has begun without any."""
+        self._grid.begin(captured_at_ns)
+
     @property
     def waiting(self) -> bool:
         """Whether some have arrived that were not taken yet."""

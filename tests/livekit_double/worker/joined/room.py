@@ -123,7 +123,10 @@ class JoinedSource:
         """Waits until every track that flows has delivered; a muted one is not waited for."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), _FIRST_MEDIA_SECONDS)
-        return self._pictures.first_at_ns or self._sounds.first_at_ns or time.time_ns()
+        first_at_ns = self._pictures.first_at_ns or self._sounds.first_at_ns or time.time_ns()
+        # A picture that comes later, such as the first one of a muted camera, does not begin the run anew.
+        self._pictures.begin(first_at_ns)
+        return first_at_ns
 
     def has_arrived(self, number: int, captured_at_ns: int) -> bool:
         """Whether the tracks that flow have come that far."""
