@@ -168,9 +168,9 @@ release-check: setup bed .venv-docs/.stamp ## Build all that a release has into 
 	@$(BIN)/python -m release
 
 .PHONY: record-statuses
-record-statuses: setup bed ## Keep what statuses say while contract and flow tests run, for tests/argocd (about 10 minutes)
-	rm -f tests/data/argocd/statuses.jsonl
-	$(PYTEST) -p tests.argocd.recording tests/contract tests/flow
+record-statuses: setup bed ## Keep what statuses say while contract and flow tests run (or FROM=FILES), for tests/argocd
+	$(if $(FROM),,rm -f tests/data/argocd/statuses.jsonl tests/data/argocd/scripted-statuses.jsonl)
+	$(PYTEST) -p tests.argocd.recording $(or $(FROM),tests/contract tests/flow)
 
 .PHONY: record-panels
 record-panels: setup bed ## Keep what each panel of the dashboard shows on the whole stack, for docs/dashboard.md
