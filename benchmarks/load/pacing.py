@@ -121,18 +121,19 @@ def bytes_on_disk(buffers: Sequence[Recorded], *, large_bytes: int, small_bytes:
     )
 
 
-def chosen_share(budget: WriteBudget, *, buffers: int, room_bytes: float) -> float:
+def chosen_share(budget: WriteBudget, *, buffers: int, large_bytes: int, room_bytes: float) -> float:
     """Choose which share of the whole rate this disk is given.
 
     Args:
         budget: What was measured.
         buffers: How many record.
+        large_bytes: Size of a large segment.
         room_bytes: What may lie on the disk.
 
     Returns:
         At most 1, for all of them at the full rate.
     """
-    wanted = buffers * BUFFER_BYTES_PER_SECOND
+    wanted = buffers * large_bytes / SEGMENT_SECONDS
     by_rate = SAFE_SHARE * budget.suggested_mbps * 1_000_000 / wanted
     by_room = room_bytes / (wanted * _lifetime_seconds(WINDOW_SECONDS))
     return min(1.0, by_rate, by_room)
