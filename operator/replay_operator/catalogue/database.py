@@ -70,7 +70,7 @@ class Database:
         """Close every connection."""
         await self.engine.dispose()
         # One that was refused or cancelled says so a moment later, and must not find the event loop gone.
-        for thread in self.threads:
+        for thread in tuple(self.threads):
             await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
 
     @asynccontextmanager
