@@ -13,6 +13,7 @@ from tests.bucket.server import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, S3Server
 from tests.flow.conftest import Bed, buffers_of_a_while, capture_object, wait_until_up
 from tests.flow.test_record_and_save import wait_for_window
 from tests.stack.livekit import secret
+from tests.stack.rights import denied, granted, requests_of, used
 from tests.stack.stack import Stack
 from tests.testbed.children import Children
 
@@ -80,6 +81,15 @@ def figure(stack: Stack, series: str) -> float:
     return float(next(line for line in lines if line.startswith(f"{series} ")).rpartition(" ")[2])
 
 
+def nothing_more_is_asked_of_the_api_server(stack: Stack) -> None:
+    """The Jobs of the bucket need no right, and the operator none that it has not without one."""
+    for account in ("replay-upload", "replay-capture"):
+        assert requests_of(stack, account) == []
+    requests = requests_of(stack, "replay-operator")
+    assert denied(requests) == []
+    assert used(requests) <= granted(stack.get("role", "replay-operator") or {})
+
+
 def test_a_clip_gets_to_the_bucket_when_its_credentials_are_mended_and_goes_with_its_capture(
     stack: Stack, server: S3Server, recording: str
 ) -> None:
@@ -107,3 +117,4 @@ def test_a_clip_gets_to_the_bucket_when_its_credentials_are_mended_and_goes_with
     assert not local.with_suffix(".json").exists()
     left = [e for e in stack.list_all("events") if e["reason"] == "ClipLeftBehind"]
     assert left == []
+    nothing_more_is_asked_of_the_api_server(stack)
