@@ -63,3 +63,19 @@ RECORDS_ON = frozenset(
     if bound == _PART_THAT_RECORDS_NOTHING and kind is not FaultKind.WORKER_DRAINED
 )
 """Kinds after which every recording goes on as it was: not one new run."""
+
+KEEPS_OPERATOR = frozenset(
+    {
+        FaultKind.AGENT_KILLED,
+        FaultKind.AGENT_FROZEN,
+        FaultKind.WATCHES_CUT,
+        FaultKind.LIVEKIT_REFUSES,
+        FaultKind.LIVEKIT_SILENT,
+        FaultKind.LIVEKIT_HANGS_UP,
+        FaultKind.LIVEKIT_SLOW,
+        FaultKind.LIVEKIT_FORGETS,
+        FaultKind.LIVEKIT_EMPTY,
+        FaultKind.WEBHOOKS_LIE,
+    }
+)
+"""Kinds that the operator's process lives through. The others may cost it its Lease."""

@@ -10,10 +10,11 @@ import pytest
 from replay_operator.media.runs import NANOSECONDS_PER_SECOND
 from replay_operator.media.timeline import Interval
 from tests.chaos.api_server_faults import CALLS_FAIL
-from tests.chaos.bounds import BOUND_SECONDS, MEASURING_SECONDS
+from tests.chaos.bounds import BOUND_SECONDS, KEEPS_OPERATOR, MEASURING_SECONDS
 from tests.chaos.calm import wait_until_calm, wait_until_nothing_is_wrong, wait_until_on_disk
 from tests.chaos.executor import Executor
 from tests.chaos.ledger import Episode
+from tests.chaos.operators import Operators
 from tests.chaos.plan import Fault, FaultKind
 from tests.chaos.scene import Scene
 
@@ -44,12 +45,15 @@ def passed() -> list[Passed]:
 def test_a_fault_of_what_does_not_record_lets_every_recording_go_on(
     whole: Scene, executor: Executor, passed: list[Passed], harmless: Fault
 ) -> None:
-    runs_before, begun_ns = whole.runs_started(), time.time_ns()
+    operators = Operators(whole.stack)
+    runs_before, ends_before, begun_ns = whole.runs_started(), operators.exit_codes(), time.time_ns()
     executor.run((harmless,))
     settled_seconds = wait_until_nothing_is_wrong(whole)
     passed.append(Passed(harmless.kind, Interval(begun_ns, time.time_ns()), settled_seconds))
     runs = whole.runs_started() - runs_before
     assert runs == 0, f"{runs} new runs: every recording was to go on"
+    if harmless.kind in KEEPS_OPERATOR:
+        assert operators.exit_codes() == ends_before, "the operator ended by itself"
     if harmless.kind in CALLS_FAIL | {FaultKind.WEBHOOKS_LIE}:
         assert executor.hits[harmless.kind], "nothing was hit: the fault was none"
 

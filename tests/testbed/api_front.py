@@ -44,6 +44,11 @@ class ApiFront:
     _chance: random.Random = field(default_factory=lambda: random.Random(1))
     _watches: set[asyncio.Transport] = field(default_factory=set)
 
+    @property
+    def open_watches(self) -> int:
+        """How many watches are open now."""
+        return sum(not transport.is_closing() for transport in self._watches)
+
     def write_kubeconfig(self, path: Path) -> Path:
         """Write a kubeconfig without credentials that leads here, and give its path."""
         config = {
