@@ -95,10 +95,21 @@ async def recorded(rig: Rig, *, buffer: str = BUFFER, ended: bool = False) -> Eg
     return writer
 
 
+def segment_count(rig: Rig) -> int:
+    return sum(1 for _ in rig.volume.rglob("*.ts"))
+
+
 async def floor_holds(rig: Rig) -> None:
-    """Look as often as an agent does; what a file system gives back late counts when it has come."""
+    """Look as often as an agent does.
+
+    The agent waits for seconds until what it has deleted is free. Its clock runs ahead of the real one here,
+    so it stands still until the file system has given the room back.
+    """
     for _ in range(30):
+        segments_before, free_before = segment_count(rig), free_bytes(rig)
         await rig.agent.keep_floor()
+        gone_bytes = (segments_before - segment_count(rig)) * SEGMENT_BYTES
+        await until(lambda free=free_before + gone_bytes // 2: free_bytes(rig) >= free)  # type: ignore[misc] # mypy sees no default
         rig.clock.advance(1)
 
 
