@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from replay_operator.agent.archive_meter import MEASURE_SECONDS
 from replay_operator.agent.clock import AgentClock, SystemClock
 from replay_operator.agent.daemon import Agent
 from replay_operator.agent.part_sweep import PART_SWEEP_SECONDS
+from replay_operator.agent.rounds import repeat
 from replay_operator.agent.segment_probe import probe_segment
 from replay_operator.agent.server import make_app
 from replay_operator.agent.settings import AgentSettings
@@ -39,6 +41,7 @@ async def run_agent(settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock()
+    again = partial(repeat, stop=stop, monotonic=clock.monotonic)
     agent = Agent(settings, clock=clock, probe=probe_segment)
     try:
         async with (
@@ -46,11 +49,11 @@ async def run_agent(settings: AgentSettings) -> None:
             _preview(agent, settings, clock),
             asyncio.TaskGroup() as loops,
         ):
-            scanning = loops.create_task(_repeat(agent.scan, settings.scan_interval_seconds, stop))
-            loops.create_task(_repeat(agent.maintain, settings.retention_interval_seconds, stop))
-            loops.create_task(_repeat(agent.keep_floor, settings.floor_interval_seconds, stop))
-            sweeping = loops.create_task(_repeat(agent.sweep_archive, PART_SWEEP_SECONDS, stop))
-            measuring = loops.create_task(_repeat(agent.measure_archive, MEASURE_SECONDS, stop))
+            scanning = loops.create_task(again(agent.scan, settings.scan_interval_seconds))
+            loops.create_task(again(agent.maintain, settings.retention_interval_seconds))
+            loops.create_task(again(agent.keep_floor, settings.floor_interval_seconds))
+            sweeping = loops.create_task(again(agent.sweep_archive, PART_SWEEP_SECONDS))
+            measuring = loops.create_task(again(agent.measure_archive, MEASURE_SECONDS))
             await stop.wait()
             # A first scan and a walk over the archive may be long, and both may end anywhere. Deletions are
             # short and end in their own time.
@@ -81,13 +84,3 @@ async def _preview(agent: Agent, settings: AgentSettings, clock: AgentClock) -> 
     preview = await asyncio.to_thread(make_preview, agent, settings, clock)
     async with _served(make_preview_app(preview), settings.bind_address, settings.preview_port):
         yield
-
-
-async def _repeat(work: Callable[[], Awaitable[None]], interval_seconds: float, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        await work()
-        try:
-            async with asyncio.timeout(interval_seconds):
-                await stop.wait()
-        except TimeoutError:
-            continue
