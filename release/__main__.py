@@ -130,11 +130,11 @@ def check_licences() -> str:
 
 def pinned_bases() -> dict[str, str]:
     """Give the base images of this release, by the argument of the build that names them."""
-    tags = bases.bases_of((ROOT / "operator" / "Dockerfile").read_text())
-    wrong = bases.complaints(tags, os.environ)
+    defaults = bases.bases_of((ROOT / "operator" / "Dockerfile").read_text())
+    wrong = bases.complaints(defaults, os.environ)
     if wrong:
         raise WrongError("\n".join(wrong))
-    return {argument: os.environ[argument] for argument in tags}
+    return {argument: os.environ.get(argument) or default for argument, default in defaults.items()}
 
 
 def build_image(version: str, epoch: int) -> str:
