@@ -69,8 +69,10 @@ matrix: setup bed ## Every row of docs/status-matrix.md on the whole stack
 	$(PYTEST) tests/flow/test_status_matrix.py
 
 .PHONY: versions
-versions: setup .venv-docs/.stamp ## Unit and media tests for each Python and ffmpeg (PYTHONS=3.11,3.13 FFMPEGS=installed,8,9 TESTS=)
-	$(BIN)/python -m tests.versions --pythons "$(or $(PYTHONS),3.11$(COMMA)3.13)" --ffmpegs "$(or $(FFMPEGS),installed$(COMMA)8$(COMMA)9)" $(TESTS)
+versions: PYTHONS ?= 3.11,3.13
+versions: FFMPEGS ?= installed,8,9
+versions: setup .venv-docs/.stamp ## Tests with other versions of what we stand on (PYTHONS=3.11,3.13 FFMPEGS=installed,8,9 LIVEKITS= KUBERNETES= TESTS=)
+	$(BIN)/python -m tests.versions --pythons "$(PYTHONS)" --ffmpegs "$(FFMPEGS)" --livekits "$(LIVEKITS)" --kubernetes "$(KUBERNETES)" $(TESTS)
 
 .PHONY: e2e-real
 e2e-real: setup bed ## Real LiveKit server, real publishers, a recorder that joins: clips checked picture by picture (root)

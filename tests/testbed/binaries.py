@@ -1,7 +1,7 @@
 """Finds the programs that the test bed runs, or builds them."""
 
 import os
-import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.testbed.build_cache import Report, built_once, cache_directory, key_of_files, print_report
 from tests.testbed.errors import TestbedError
 from tests.testbed.go_toolchain import run_go
+from tests.testbed.kubernetes_version import kubernetes_version, module_for, wanted_version
 
 LIVEKIT_SERVER_VERSION = "v1.13.5"
 HELM_VERSION = "v3.22.0"
@@ -45,19 +46,25 @@ def control_plane_binaries(
     """Finds the control plane: in `KUBEBUILDER_ASSETS`, else in the cache, else builds it (minutes).
 
     Args:
-        environment: `KUBEBUILDER_ASSETS` and the variables of `cache_directory`.
+        environment: `KUBEBUILDER_ASSETS`, `KUBERNETES_VERSION` for another release than that of `go.mod`, and
+            the variables of `cache_directory`.
         report: receives lines of progress.
         build: how to build it; with Go if not given.
 
     Raises:
+        KubernetesVersionError: `KUBERNETES_VERSION` is no release.
         BinariesError: `KUBEBUILDER_ASSETS` names a directory without etcd or kube-apiserver.
         GoError: it must be built and cannot be.
     """
     paths = _installed(environment)
     missing = [program for program in _PROGRAMS if program not in paths]
     if missing:
-        key = key_of_files([_GO_MODULE / name for name in ("go.mod", "go.sum", "main.go")])
-        how = build or (lambda target: _build_control_plane(target, environment, report))
+        go_mod = (_GO_MODULE / "go.mod").read_text()
+        version = wanted_version(environment, go_mod)
+        files = key_of_files([_GO_MODULE / name for name in ("go.mod", "go.sum", "main.go")])
+        # The release of go.mod is in the key of the files already.
+        key = files if version == kubernetes_version(go_mod) else f"{version}-{files}"
+        how = build or (lambda target: _build_control_plane(target, version, environment, report))
         built = built_once(cache_directory(environment), "controlplane", key, how, report=report)
         paths |= {program: built / program for program in missing}
     return ControlPlaneBinaries(
@@ -69,6 +76,15 @@ def control_plane_binaries(
     )
 
 
+def livekit_server_version(environment: Mapping[str, str]) -> str:
+    """Gives the release of livekit-server to run, as `v1.13.5`.
+
+    Args:
+        environment: `LIVEKIT_SERVER_VERSION` names another one than the usual.
+    """
+    return environment.get("LIVEKIT_SERVER_VERSION") or LIVEKIT_SERVER_VERSION
+
+
 def livekit_server_binary(
     *,
     environment: Mapping[str, str] = os.environ,
@@ -78,16 +94,18 @@ def livekit_server_binary(
     """Finds livekit-server in the cache, else builds it (minutes).
 
     Args:
-        environment: the variables of `cache_directory`.
+        environment: `LIVEKIT_SERVER_VERSION` for another release than the usual, and the variables of
+            `cache_directory`.
         report: receives lines of progress.
         build: how to build it; with Go if not given.
 
     Raises:
         GoError: it must be built and cannot be.
     """
-    how = build or (lambda target: _build_livekit_server(target, environment, report))
+    version = livekit_server_version(environment)
+    how = build or (lambda target: _build_livekit_server(target, version, environment, report))
     cache = cache_directory(environment)
-    return built_once(cache, "livekit-server", LIVEKIT_SERVER_VERSION, how, report=report) / "livekit-server"
+    return built_once(cache, "livekit-server", version, how, report=report) / "livekit-server"
 
 
 def helm_binary(
@@ -146,30 +164,36 @@ def _installed(environment: Mapping[str, str]) -> dict[str, Path]:
     return found
 
 
-def _build_control_plane(target: Path, environment: Mapping[str, str], report: Report) -> None:
-    arguments = [
-        "build",
-        "-v",
-        "-mod=readonly",
-        "-buildvcs=false",
-        "-trimpath",
-        "-ldflags",
-        " ".join(_linker_flags()),
-    ]
-    run_go(
-        "control plane",
-        [*arguments, "-o", str(target / "controlplane"), "."],
-        cwd=_GO_MODULE,
-        environment={**environment, "CGO_ENABLED": "0"},
-        report=report,
-    )
+def _build_control_plane(target: Path, version: str, environment: Mapping[str, str], report: Report) -> None:
+    with tempfile.TemporaryDirectory(prefix="replay-testbed-module-") as directory:
+        environment = {**environment, "CGO_ENABLED": "0"}
+        module = module_for(
+            _GO_MODULE, version, Path(directory) / "controlplane", environment=environment, report=report
+        )
+        run_go(
+            f"control plane {version}",
+            [
+                "build",
+                "-v",
+                "-mod=readonly",
+                "-buildvcs=false",
+                "-trimpath",
+                "-ldflags",
+                " ".join(_linker_flags(version)),
+                "-o",
+                str(target / "controlplane"),
+                ".",
+            ],
+            cwd=module,
+            environment=environment,
+            report=report,
+        )
     for program in _PROGRAMS:
         (target / program).symlink_to("controlplane")
 
 
-def _linker_flags() -> Sequence[str]:
+def _linker_flags(version: str) -> Sequence[str]:
     """Makes the programs say which version they are: charts and clients decide by it."""
-    version = _kubernetes_version((_GO_MODULE / "go.mod").read_text())
     major, minor, _ = version.removeprefix("v").split(".")
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -180,17 +204,10 @@ def _linker_flags() -> Sequence[str]:
     ]
 
 
-def _kubernetes_version(go_mod: str) -> str:
-    match = re.search(r"k8s\.io/kubernetes (v\d+\.\d+\.\d+)$", go_mod, flags=re.MULTILINE)
-    if match is None:
-        raise BinariesError("tests/testbed/controlplane/go.mod requires no release of k8s.io/kubernetes")
-    return match[1]
-
-
-def _build_livekit_server(target: Path, environment: Mapping[str, str], report: Report) -> None:
+def _build_livekit_server(target: Path, version: str, environment: Mapping[str, str], report: Report) -> None:
     run_go(
         "livekit-server",
-        ["install", "-v", f"github.com/livekit/livekit-server/cmd/server@{LIVEKIT_SERVER_VERSION}"],
+        ["install", "-v", f"github.com/livekit/livekit-server/cmd/server@{version}"],
         cwd=target,
         environment={**environment, "GOBIN": str(target)},
         report=report,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.versions.__main__ import Outcome, exit_code, planned, table
+from tests.versions.__main__ import Asked, Outcome, exit_code, planned, table
 from tests.versions.ffmpegs import FFMPEGS, INSTALLED, directory_of, path_with
 from tests.versions.pythons import candidates, newest_first
 
@@ -41,7 +41,7 @@ def test_each_packaged_ffmpeg_is_pinned_by_version_and_hash() -> None:
 
 
 def test_a_python_that_is_not_there_is_said_and_is_no_failure() -> None:
-    (leg,) = planned(["3.99"], [], [])
+    (leg,) = planned(Asked(pythons=("3.99",)))
     assert leg.left_out == "there is no Python 3.99 here"
     assert exit_code([OK, NOT_THERE]) == 0
     assert exit_code([OK, BAD, NOT_THERE]) == 1
@@ -52,4 +52,16 @@ def test_each_outcome_has_a_line() -> None:
         "Python 3.11  ok        900 passed (60 s)",
         "ffmpeg 9     FAILED    1 failed",
         "Python 3.14  left out  there is no Python 3.14 here",
+    ]
+
+
+def test_each_server_gets_a_leg_with_its_version_in_the_environment() -> None:
+    legs = planned(Asked(livekits=("v1.99.0",), kubernetes=("1.99.3", "1.98.0")))
+    assert [(leg.name, dict(leg.variables)) for leg in legs] == [
+        ("livekit-server v1.99.0", {"LIVEKIT_SERVER_VERSION": "v1.99.0"}),
+        ("Kubernetes 1.99.3", {"KUBERNETES_VERSION": "1.99.3"}),
+        ("Kubernetes 1.98.0", {"KUBERNETES_VERSION": "1.98.0"}),
+    ]
+    assert [leg.tests for leg in planned(Asked(livekits=("v1.99.0",), tests=("tests/unit",)))] == [
+        ("tests/unit",)
     ]

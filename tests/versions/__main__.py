@@ -1,4 +1,4 @@
-"""`make versions`: unit and media tests for each Python and each ffmpeg, and a table of what came out."""
+"""`make versions`: tests for each Python, ffmpeg, livekit-server and Kubernetes, and what came out."""
 
 from __future__ import annotations
 
@@ -7,26 +7,49 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.testbed import kubernetes_version
 from tests.versions.ffmpegs import FFMPEGS, INSTALLED, directory_of, is_directory, path_with
 from tests.versions.pythons import ROOT, environment_of, interpreter
 
 EVERY_PYTHON = ("tests/unit", "tests/media")
 EVERY_FFMPEG = ("tests/media", "tests/agent")
+EVERY_LIVEKIT = ("tests/livekit",)
+EVERY_KUBERNETES = ("tests/testbed", "tests/cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One run of tests. An empty `left_out` means that it can be run."""
+    """One run of tests. An empty `left_out` means that it can be run; `variables` go into its environment."""
 
     name: str
-    python: Path
-    ffmpeg: Path | None
     tests: tuple[str, ...]
+    python: Path = Path(sys.executable)
+    ffmpeg: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which versions of what are wanted.
+
+    Attributes:
+        pythons: Such as `3.13`.
+        ffmpegs: As for `directory_of`.
+        livekits: Releases of livekit-server, such as `v1.11.0`.
+        kubernetes: Releases of the control plane, such as `1.34.4`.
+        tests: What to run in place of the usual.
+    """
+
+    pythons: tuple[str, ...] = ()
+    ffmpegs: tuple[str, ...] = ()
+    livekits: tuple[str, ...] = ()
+    kubernetes: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +81,42 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return int(any(outcome.passed is False for outcome in outcomes))
 
 
-def planned(pythons: Sequence[str], ffmpegs: Sequence[str], tests: Sequence[str]) -> list[Leg]:
+def planned(asked: Asked) -> list[Leg]:
     """Find what is needed for each leg.
 
     Args:
-        pythons: Versions such as `3.13`.
-        ffmpegs: As for `directory_of`.
-        tests: What to run in place of the usual.
+        asked: The versions.
     """
-    legs = []
-    for version in pythons:
-        found = interpreter(version)
-        left_out = "" if found else f"there is no Python {version} here"
-        python = environment_of(version, found) if found else Path(sys.executable)
-        legs.append(Leg(f"Python {version}", python, None, tuple(tests) or EVERY_PYTHON, left_out))
-    for version in ffmpegs:
-        directory = directory_of(version)
-        legs.append(Leg(f"ffmpeg {version}", Path(sys.executable), directory, tuple(tests) or EVERY_FFMPEG))
-    return legs
+    return [
+        *(_with_python(version, asked.tests or EVERY_PYTHON) for version in asked.pythons),
+        *(
+            Leg(f"ffmpeg {version}", asked.tests or EVERY_FFMPEG, ffmpeg=directory_of(version))
+            for version in asked.ffmpegs
+        ),
+        *(
+            Leg(
+                f"livekit-server {version}",
+                asked.tests or EVERY_LIVEKIT,
+                variables={"LIVEKIT_SERVER_VERSION": version},
+            )
+            for version in asked.livekits
+        ),
+        *(
+            Leg(
+                f"Kubernetes {version}",
+                asked.tests or EVERY_KUBERNETES,
+                variables={kubernetes_version.VARIABLE: version},
+            )
+            for version in asked.kubernetes
+        ),
+    ]
+
+
+def _with_python(version: str, tests: tuple[str, ...]) -> Leg:
+    found = interpreter(version)
+    if found is None:
+        return Leg(f"Python {version}", tests, left_out=f"there is no Python {version} here")
+    return Leg(f"Python {version}", tests, python=environment_of(version, found))
 
 
 def carried_out(leg: Leg) -> Outcome:
@@ -91,7 +132,11 @@ def carried_out(leg: Leg) -> Outcome:
     began, last = time.monotonic(), "nothing was printed"
     command: list[str | Path] = [leg.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *leg.tests]
     with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, **leg.variables, "PATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as running:
         for line in running.stdout or ():
             print(line, end="", flush=True)
@@ -109,15 +154,23 @@ def main() -> int:
         default=",".join([INSTALLED, *FFMPEGS]),
         help=f"{INSTALLED}, {', '.join(FFMPEGS)}, or a directory; may be empty",
     )
+    parser.add_argument("--livekits", default="", help="releases of livekit-server, as v1.11.0")
+    parser.add_argument("--kubernetes", default="", help="releases of the control plane, as 1.34.4")
     parser.add_argument("tests", nargs="*", help="what to run in place of the usual folders")
-    asked = parser.parse_args()
-    pythons, ffmpegs = ([part for part in text.split(",") if part] for text in (asked.pythons, asked.ffmpegs))
-    unknown = sorted({name for name in ffmpegs if not is_directory(name)} - {INSTALLED, *FFMPEGS})
+    told = parser.parse_args()
+    asked = Asked(
+        *(_listed(text) for text in (told.pythons, told.ffmpegs, told.livekits, told.kubernetes)), told.tests
+    )
+    unknown = sorted({name for name in asked.ffmpegs if not is_directory(name)} - {INSTALLED, *FFMPEGS})
     if unknown:
         parser.error(f"no package with ffmpeg {', '.join(unknown)} is known: see tests/versions/ffmpegs.py")
-    outcomes = [carried_out(leg) for leg in planned(pythons, ffmpegs, asked.tests)]
+    outcomes = [carried_out(leg) for leg in planned(asked)]
     print(table(outcomes))
     return exit_code(outcomes)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
 
 
 if __name__ == "__main__":

@@ -107,10 +107,26 @@ def test_a_failed_go_command_is_an_error_with_its_last_words(tmp_path: Path) -> 
         livekit_server_binary(environment=environment, report=silent)
 
 
-def test_the_programs_say_the_version_that_go_mod_requires() -> None:
-    assert binaries._kubernetes_version("require (\n\tk8s.io/kubernetes v1.99.3\n)\n") == "v1.99.3"
-    with pytest.raises(BinariesError, match="requires no release"):
-        binaries._kubernetes_version("require k8s.io/api v0.1.0\n")
+def test_another_release_of_livekit_server_is_kept_beside_the_usual_one(tmp_path: Path) -> None:
+    built: list[Path] = []
+    usual = {"REPLAY_TEST_CACHE": str(tmp_path)}
+    other = {**usual, "LIVEKIT_SERVER_VERSION": "v1.99.0"}
+    found = {livekit_server_binary(environment=each, build=built.append) for each in (usual, other)}
+    assert found == {
+        tmp_path / f"livekit-server-{version}" / "livekit-server"
+        for version in (binaries.LIVEKIT_SERVER_VERSION, "v1.99.0")
+    }
+    assert len(built) == 2
+
+
+def test_another_release_of_kubernetes_is_kept_beside_the_usual_one(tmp_path: Path) -> None:
+    built: list[Path] = []
+    usual = {"REPLAY_TEST_CACHE": str(tmp_path)}
+    other = {**usual, "KUBERNETES_VERSION": "1.99.3"}
+    found = [control_plane_binaries(environment=each, build=built.append) for each in (usual, other, other)]
+    assert found[0].etcd != found[1].etcd == found[2].etcd
+    assert "-v1.99.3-" in found[1].etcd.parent.name
+    assert len(built) == 2
 
 
 @pytest.mark.parametrize(
