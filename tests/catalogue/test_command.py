@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from replay_operator.catalogue.database import Database, open_database
 from replay_operator.catalogue.migrate import bring_up_to_date
@@ -19,6 +18,7 @@ from replay_operator.catalogue.writing import Entry, EntryWriter
 from replay_operator.cli.program import run
 from tests.catalogue import redis_server
 from tests.catalogue.entries import clip, session
+from tests.catalogue.revision import set_revision
 
 Run = Callable[..., str]
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,10 +38,7 @@ def fill(url: str, *entries: Entry, revision: str | None = None) -> None:
         await bring_up_to_date(database)
         await EntryWriter(database).write(entries)
         if revision is not None:
-            async with database.writing() as connection:
-                await connection.execute(
-                    text("UPDATE alembic_version SET version_num = :it"), {"it": revision}
-                )
+            await set_revision(database, revision)
         await database.close()
 
     asyncio.run(work(open_database(SecretStr(url))))

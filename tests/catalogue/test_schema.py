@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
 
 from replay_operator.catalogue.database import Database, open_database
 from replay_operator.catalogue.errors import CatalogueAwayError, SchemaRefusedError, UnsupportedDatabaseError
@@ -19,6 +19,7 @@ from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.schema import REVISIONS, SchemaStep, schema_step
 from replay_operator.catalogue.tables import BufferSession
 from replay_operator.catalogue.upgrade import alembic_config
+from tests.catalogue.revision import set_revision
 
 
 def test_no_schema_is_made() -> None:
@@ -61,8 +62,7 @@ async def test_two_that_start_at_once_make_the_schema_once(empty_database: Datab
 
 
 async def test_a_database_of_a_newer_version_is_left_as_it_is(database: Database) -> None:
-    async with database.writing() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await set_revision(database, "9999")
     with pytest.raises(SchemaRefusedError, match="9999"):
         await bring_up_to_date(database)
 

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from tests.livekit_double.fixtures import DoubleInProcess
 from tests.testbed.children import Children
 from tests.testbed.controlplane import ControlPlane
 from tests.testbed.ports import free_ports
+from tests.waiting import PATIENCE_SECONDS, until
 
-DEADLINE_SECONDS = 60.0
 SEGMENT_SECONDS = 2
 SMALL = {"advanced": {"width": 320, "height": 180, "framerate": 15, "videoKbps": 200, "audioKbps": 64}}
 
@@ -42,7 +41,7 @@ class OperatorProcess:
 
     async def exit_code(self) -> int:
         """Wait for its end."""
-        return await asyncio.to_thread(self.process.wait, DEADLINE_SECONDS)
+        return await asyncio.to_thread(self.process.wait, PATIENCE_SECONDS)
 
     def said(self) -> str:
         """Give its log."""
@@ -216,16 +215,3 @@ async def _get(url: str) -> tuple[int, str]:
             return answer.status, await answer.text()
     except aiohttp.ClientError:
         return 0, ""
-
-
-async def until(what: str, look: Callable[[], Any]) -> None:
-    """Wait until `look`, awaited if need be, gives something true."""
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while True:
-                found = look()
-                if await found if asyncio.iscoroutine(found) else found:
-                    return
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"there was not {what} within {DEADLINE_SECONDS:.0f} s") from None

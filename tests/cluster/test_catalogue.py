@@ -15,16 +15,18 @@ from replay_operator.catalogue.clips import Clips
 from replay_operator.catalogue.database import Database, open_database
 from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.owners import Owners
+from replay_operator.catalogue.schema import REVISIONS
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.domain.quotas import QuotaLimits
 from tests.builders import NOW
 from tests.catalogue import postgres
-from tests.cluster.small_install import SmallInstall, figure, until
+from tests.catalogue.revision import set_revision
+from tests.cluster.small_install import SmallInstall, figure
+from tests.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 
 OWNER = "user-42"
-REFUSED_SCHEMA = 78
 
 
 @pytest.fixture
@@ -152,16 +154,21 @@ async def test_of_two_captures_at_once_one_is_refused_with_a_condition_and_one_e
     assert "Traceback" not in operator.said(), operator.said()
 
 
-async def test_a_newer_schema_ends_the_start_with_what_to_do(
+async def test_a_newer_schema_is_left_alone_with_what_to_do_and_recording_begins(
     install: SmallInstall, sqlite: Database, tmp_path: Path
 ) -> None:
     await bring_up_to_date(sqlite)
-    async with sqlite.writing() as connection:
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    await set_revision(sqlite, "9999")
     install.start_agent()
-    operator = install.start_operator(REPLAY_CATALOGUE_URL=sqlite_url(tmp_path))
-    assert await operator.exit_code() == REFUSED_SCHEMA
+    operator = await install.leading_operator(REPLAY_CATALOGUE_URL=sqlite_url(tmp_path))
+    await install.recording_buffer("alice", owner=OWNER)
     assert "the catalogue's schema is at revision 9999" in operator.said()
+    assert await is_up(operator, 0)
+    assert await sessions(sqlite) == []
+
+    await set_revision(sqlite, REVISIONS[-1])
+    await until("a row", lambda: are(sqlite, ["alice"]))
+    await until("a catalogue that is up", lambda: is_up(operator, 1))
 
 
 async def is_up(operator: Any, up: int) -> bool:

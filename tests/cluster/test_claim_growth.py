@@ -19,9 +19,9 @@ from replay_operator.controller.claims import ClaimKeeper, ClaimSettings
 from replay_operator.domain.claims import ClaimPlan, ClaimState
 from replay_operator.domain.quantity import GIB
 from replay_operator.metrics import OperatorMetrics
-from tests.cluster.small_install import until
 from tests.testbed.audit import audit_log_size, audit_records
 from tests.testbed.controlplane import ControlPlane
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.small_install import SMALL, SmallInstall, until
+from tests.cluster.small_install import SMALL, SmallInstall
 from tests.testbed.audit import AuditRecord, audit_log_size, audit_records
+from tests.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 

@@ -21,6 +21,7 @@ from tests.testbed.api_faults import ApiFault, Reaction
 from tests.testbed.api_front import ApiFront, serving
 from tests.testbed.audit import audit_log_size, audit_records
 from tests.testbed.controlplane import ControlPlane
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -70,15 +71,6 @@ async def beside(work: Awaitable[Any]) -> AsyncIterator[asyncio.Future[Any]]:
         await asyncio.wait([task])
 
 
-async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while True:
-            holds = condition()
-            if holds if isinstance(holds, bool) else await holds:
-                return
-            await asyncio.sleep(0.02)
-
-
 async def spec(gateway: KubernetesGateway, namespace: str) -> dict[str, Any]:
     lease = await gateway.get(LEASES, namespace, NAME)
     assert lease is not None
@@ -107,7 +99,7 @@ async def test_one_leads_and_when_it_gives_up_the_next_leads_long_before_the_lea
     async with beside(second.acquire()) as waiting:
         async with beside(first.hold()):
             versions: set[str] = set()
-            await until(lambda: renewals_seen(gateway, namespace, versions, 3))
+            await until("renewals", lambda: renewals_seen(gateway, namespace, versions, 3))
             assert first.is_leading
             assert not waiting.done()
             assert (await spec(gateway, namespace))["holderIdentity"] == first.identity
@@ -138,7 +130,7 @@ async def test_a_leader_that_is_killed_is_replaced_after_lease_time_and_retry_in
     epoch = await killed.acquire()
     async with beside(heir.acquire()) as waiting:
         async with beside(killed.hold()):
-            await until(lambda: "we stand by" in caplog.text)
+            await until("a candidate", lambda: "we stand by" in caplog.text)
         killed_at = time.monotonic()
         assert await waiting == epoch + 1
     fail_over_seconds = time.monotonic() - killed_at
@@ -179,10 +171,10 @@ async def test_an_api_server_that_fails_for_less_than_the_deadline_deposes_nobod
     epoch = await leader.acquire()
     async with beside(leader.hold()) as holding:
         front.faults = (FAIL,)
-        await until(lambda: front.met[FAIL] >= 3)
+        await until("refused renewals", lambda: front.met[FAIL] >= 3)
         front.faults = ()
         version = (await spec(gateway, namespace))["renewTime"]
-        await until(lambda: renewals_seen(gateway, namespace, {version}, 1))
+        await until("renewals", lambda: renewals_seen(gateway, namespace, {version}, 1))
         assert not holding.done()
         assert leader.is_leading
     assert (await spec(gateway, namespace))["leaseTransitions"] == epoch
@@ -211,7 +203,7 @@ async def test_a_note_that_somebody_puts_on_the_lease_stays_and_deposes_nobody(
     control_plane.kubectl("annotate", "lease", NAME, "--namespace", namespace, "note=hands off")
     async with beside(leader.hold()) as holding:
         times: set[str] = set()
-        await until(lambda: renewals_seen(gateway, namespace, times, 3))
+        await until("renewals", lambda: renewals_seen(gateway, namespace, times, 3))
         assert not holding.done()
         assert leader.is_leading
     lease = await gateway.get(LEASES, namespace, NAME)
@@ -229,7 +221,7 @@ async def test_a_leader_whose_lease_is_deleted_stops_before_the_next_one_leads(
     deposed, heir = candidate("deposed"), candidate("heir")
     epoch = await deposed.acquire()
     async with beside(heir.acquire()) as waiting:
-        await until(lambda: "we stand by" in caplog.text)
+        await until("a candidate", lambda: "we stand by" in caplog.text)
         await gateway.delete(LEASES, namespace, NAME)
         with pytest.raises(LeadershipLost, match="deleted"):
             await deposed.hold()
@@ -270,7 +262,7 @@ async def test_an_idle_leader_costs_one_write_each_retry_interval_and_no_reads(
         ]
 
     async with beside(leader.hold()):
-        await until(lambda: len(renewals()) >= 6)
+        await until("renewals", lambda: len(renewals()) >= 6)
     passed_seconds = time.monotonic() - begun_at
     verbs = renewals()
     print(f"idle leader: {len(verbs)} writes in {passed_seconds:.1f} s, retry {QUICK.retry_seconds} s")

@@ -19,11 +19,11 @@ from tests.cluster.small_install import (
     figure,
     is_alive,
     is_ready,
-    until,
 )
 from tests.testbed.api_faults import ApiFault, Reaction
 from tests.testbed.api_front import serving
 from tests.testbed.controlplane import ControlPlane
+from tests.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
 

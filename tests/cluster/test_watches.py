@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.small_install import SmallInstall, is_ready, until
+from tests.cluster.small_install import SmallInstall, is_ready
 from tests.testbed.api_faults import ApiFault, Reaction
 from tests.testbed.api_front import serving
 from tests.testbed.controlplane import ControlPlane
+from tests.waiting import until
 
 WATCHES = 4
 """Of both kinds, of Jobs and of pods."""

@@ -248,7 +248,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(monkeypatch: pytes
     rig = Rig(Outside())
     book = QuotaBook(
         QuotaLimits(),
-        recorded=RecordedFacts(Speechless(), lambda _: 0),
+        recorded=RecordedFacts(Speechless(), lambda _: 0, lambda: False),
         reservations=Reservations(buffers=rig.buffers, captures=rig.captures, segment_seconds=6),
         captures=rig.captures,
         metrics=rig.metrics,

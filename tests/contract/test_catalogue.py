@@ -14,14 +14,18 @@ from pydantic import SecretStr
 from replay_operator.catalogue.clips import Clips, ListedClip
 from replay_operator.catalogue.connection import Catalogue, open_catalogue
 from replay_operator.catalogue.database import Database
-from replay_operator.catalogue.errors import SchemaRefusedError
 from replay_operator.catalogue.migrate import bring_up_to_date
+from replay_operator.catalogue.owners import Owners
+from replay_operator.catalogue.schema import REVISIONS
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.tables import ClipStatus
 from replay_operator.controller.catalogue_feed import CatalogueFeed
+from replay_operator.domain.quotas import QuotaLimits
 from tests.builders import BUFFER_UID, CAPTURE_UID, at, rfc3339
+from tests.catalogue.revision import set_revision
 from tests.contract.rig import Outside, Rig
 from tests.contract.test_capture_flow import DONE
+from tests.waiting import until
 
 OWNER = "user-42"
 SAVE = {"last": {"seconds": 10, "until": rfc3339(at(13))}}
@@ -170,14 +174,33 @@ async def test_a_restart_and_a_look_at_the_whole_change_no_row(rig: Rig, volume:
 
 
 @pytest.mark.usefixtures("volume")
-async def test_a_schema_of_a_newer_version_ends_the_operator_with_what_to_do(
-    rig: Rig, database: Database
+@pytest.mark.usefixtures("volume")
+async def test_a_schema_of_a_newer_version_is_left_alone_and_recording_goes_on(
+    rig: Rig, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     await bring_up_to_date(database)
-    async with database.writing() as connection:
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(SchemaRefusedError, match="run the version that made it"):
-        await feed_of(rig).run()
+    await set_revision(database, "9999")
+    async with recording_rows(rig):
+        await until("a refusal", lambda: feed_of(rig).is_refused)
+        await save_a_clip(rig)
+        assert feed_of(rig).recorder.waiting == 2
+        assert await clips(database) == []
+        await set_revision(database, REVISIONS[-1])
+        await written(rig)
+        assert not feed_of(rig).is_refused
+    assert [clip.status for clip in await clips(database)] == [ClipStatus.READY]
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "run the version that made it" in said.message
+
+
+@pytest.mark.usefixtures("volume")
+async def test_rows_of_a_newer_version_are_not_asked_for_quotas(rig: Rig, database: Database) -> None:
+    await bring_up_to_date(database)
+    await Owners(database).set_own_limits(OWNER, QuotaLimits(archive_bytes=1), at(0))
+    await set_revision(database, "9999")
+    async with recording_rows(rig):
+        await until("a refusal", lambda: feed_of(rig).is_refused)
+        await save_a_clip(rig)
 
 
 async def test_an_operator_without_a_catalogue_records_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -10,15 +11,18 @@ from replay_operator.catalogue.connection import Catalogue
 from replay_operator.catalogue.database import Database
 from replay_operator.catalogue.kept_clips import PAGE, finished_before, oldest_of_owner
 from replay_operator.catalogue.owners import ArchiveUse, Owners
+from replay_operator.catalogue.schema import REVISIONS
 from replay_operator.catalogue.writing import EntryWriter
 from replay_operator.cluster.resources import CAPTURES
 from replay_operator.controller.agent_client import AgentUnavailable
 from replay_operator.domain.clip_retention import KeptClip, beyond_quota
 from tests.builders import CAPTURE_UID, NAMESPACE, NOW, capture_body
 from tests.catalogue.entries import clip
+from tests.catalogue.revision import set_revision
 from tests.catalogue.statements import sqlite_plan
 from tests.contract.rig import Outside, Rig
 from tests.contract.test_capture_quotas import OWNER, catalogue, clips_of, database, settings
+from tests.waiting import until
 
 __all__ = ["catalogue", "database"]
 
@@ -102,6 +106,24 @@ async def test_a_file_that_is_not_the_captures_clip_is_left_and_asked_about_once
     await rig.look()
     assert await swept(rig) == await swept(rig) == ["old-clip-09"]
     assert await clips_of(database) == {"old-clip-09": ("Ready", "ClipReady")}
+
+
+async def test_no_clip_goes_by_rows_of_a_newer_version(catalogue: Catalogue, database: Database) -> None:
+    await aged(database, 9)
+    await set_revision(database, "9999")
+    rig = Rig(Outside(), settings=settings(**AGE), catalogue=catalogue)
+    await rig.look()
+    feed = rig.operator.catalogue.feed
+    assert feed is not None
+    running = asyncio.create_task(rig.operator.catalogue.run())
+    await until("a refusal", lambda: feed.is_refused)
+    for _ in range(10):  # each takes as long as the look that must not be
+        assert await clips_of(database) == {"old-clip-09": ("Ready", "ClipReady")}
+    assert rig.agent.deleted_clips == []
+    await set_revision(database, REVISIONS[-1])
+    await until("a deletion", lambda: rig.agent.deleted_clips)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_another_installs_clips_are_not_looked_at(catalogue: Catalogue, database: Database) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from io import RawIOBase
 from pathlib import Path
@@ -16,6 +15,7 @@ from replay_operator.agent.ownership import STATE_DIRECTORY
 from tests.agent.rig import BUFFER, EgressWriter, MovedClock, Rig, buffer_policy, make_rig, pin
 from tests.storage.conftest import MIB, SMALLEST_MIB, MakeVolume
 from tests.storage.media import make_segments
+from tests.waiting import until
 
 COUNT = 12
 SEGMENT_BYTES = 8 * MIB
@@ -79,13 +79,9 @@ def _write(file: RawIOBase, content: bytes) -> None:
         raise FullError from error
 
 
-async def until(is_so: Callable[[], bool]) -> None:
+async def has_room(rig: Rig, free: int) -> None:
     """Wait for what a file system does a little later: XFS gives room back in the background."""
-    async with asyncio.timeout(90):
-        while True:
-            if is_so():
-                return
-            await asyncio.sleep(0.02)
+    await until(f"{free} bytes of room", lambda: free_bytes(rig) >= free, seconds=90)
 
 
 async def recorded(rig: Rig, *, buffer: str = BUFFER, ended: bool = False) -> EgressWriter:
@@ -109,7 +105,7 @@ async def floor_holds(rig: Rig) -> None:
         segments_before, free_before = segment_count(rig), free_bytes(rig)
         await rig.agent.keep_floor()
         gone_bytes = (segments_before - segment_count(rig)) * SEGMENT_BYTES
-        await until(lambda free=free_before + gone_bytes // 2: free_bytes(rig) >= free)  # type: ignore[misc] # mypy sees no default
+        await has_room(rig, free_before + gone_bytes // 2)
         rig.clock.advance(1)
 
 
@@ -121,7 +117,7 @@ async def test_what_left_the_window_gives_its_room_back(rig: Rig) -> None:
     await rig.agent.maintain()
 
     assert rig.files() == []
-    await until(lambda: free_bytes(rig) - before > (COUNT - 1) * SEGMENT_BYTES)
+    await has_room(rig, before + (COUNT - 1) * SEGMENT_BYTES + 1)
 
 
 async def test_the_floor_is_free_again_and_the_newest_are_what_is_left(rig: Rig) -> None:

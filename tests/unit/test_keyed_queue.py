@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from replay_operator.controller.queue import GRAIN_SECONDS, KeyedQueue
+from tests.waiting import until
 
 Reconcile = Callable[[str], Awaitable[float | None]]
 
@@ -206,20 +207,12 @@ async def test_a_queue_whose_workers_all_hang_stands_still_until_one_is_free() -
 
 
 async def still_for(queue: KeyedQueue[str], seconds: float) -> float:
-    await until(lambda: queue.still_seconds >= seconds)
+    await until("a queue that stands", lambda: queue.still_seconds >= seconds, pause_seconds=0.001)
     return queue.still_seconds
 
 
 async def turned(queue: KeyedQueue[str], before: float) -> None:
-    await until(lambda: queue.still_seconds < before)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.001)
+    await until("a turn", lambda: queue.still_seconds < before, pause_seconds=0.001)
 
 
 async def test_a_recheck_that_has_become_too_early_is_put_off_and_an_added_key_never_is() -> None:

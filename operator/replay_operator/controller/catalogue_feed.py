@@ -12,7 +12,7 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.clips import Clips
 from replay_operator.catalogue.connection import Catalogue
 from replay_operator.catalogue.entries import ClipEntry, clip_entry, session_entry
-from replay_operator.catalogue.errors import CatalogueAwayError
+from replay_operator.catalogue.errors import CatalogueAwayError, SchemaRefusedError
 from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.owners import Owners
 from replay_operator.catalogue.quota_cache import CachedOwners, ForgettingCloser, ForgettingWriter
@@ -66,7 +66,10 @@ class CatalogueFeed:
             on_refused=metrics.catalogue_refused_rows.inc,
         )
         self.owners = CachedOwners(Owners(database), cache)
-        self.facts = RecordedFacts(self.owners, self.recorder.unwritten_bytes)
+        self.facts = RecordedFacts(self.owners, self.recorder.unwritten_bytes, lambda: self.is_refused)
+        self.is_refused = False
+        """Whether a newer version has been at the catalogue: then it is left alone until that is undone."""
+        self._is_prepared = asyncio.Event()
         metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up))
         metrics.catalogue_waiting.set_function(lambda: self.recorder.waiting)
         buffers.follow(
@@ -95,15 +98,15 @@ class CatalogueFeed:
         self.recorder.resync(self._namespace, [*entries, *clips], self._clock())
 
     async def run(self) -> None:
-        """Record for ever; a database that is away is waited for.
-
-        Raises:
-            SchemaRefusedError: A newer version has been at the catalogue.
-        """
+        """Record for ever; a database that is away, or of a newer version, is waited for."""
         await self._prepare()
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self.recorder.run())
             loops.create_task(follow_own_numbers(self.facts.owners, self._take_own_numbers))
+
+    async def prepared(self) -> None:
+        """Wait until the schema is known to be this version's."""
+        await self._is_prepared.wait()
 
     def _clip(self, capture: ReplayCapture) -> ClipEntry:
         return clip_entry(capture, reserved_bytes=self._reserved_bytes(capture))
@@ -113,11 +116,15 @@ class CatalogueFeed:
         while True:
             try:
                 step = await bring_up_to_date(self._database)
-            except CatalogueAwayError as error:
+            except (CatalogueAwayError, SchemaRefusedError) as error:
                 failures += 1
-                if failures == 1:
-                    log.warning("%s; what it misses is kept, and recording goes on without it", error)
+                was_refused, self.is_refused = self.is_refused, isinstance(error, SchemaRefusedError)
+                if failures == 1 or self.is_refused != was_refused:
+                    level = logging.ERROR if self.is_refused else logging.WARNING
+                    log.log(level, "%s; what it misses is kept, and recording goes on without it", error)
                 await asyncio.sleep(pause_seconds(failures))
             else:
+                self.is_refused = False
+                self._is_prepared.set()
                 log.info("the catalogue is there, its schema needed: %s", step)
                 return

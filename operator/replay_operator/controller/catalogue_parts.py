@@ -38,13 +38,19 @@ class CatalogueParts:
             self.feed.resync()
 
     async def run(self) -> None:
-        """Run what there is for ever.
+        """Run what there is for ever."""
+        async with asyncio.TaskGroup() as loops:
+            if self.feed is not None:
+                loops.create_task(self.feed.run())
+                if self.retention is not None:
+                    loops.create_task(_retain(self.feed, self.retention))
+            await asyncio.Event().wait()
 
-        Raises:
-            SchemaRefusedError: A newer version has been at the catalogue.
-        """
-        loops = [part.run() for part in (self.feed, self.retention) if part is not None]
-        await asyncio.gather(*loops, asyncio.Event().wait())
+
+async def _retain(feed: CatalogueFeed, retention: ClipRetention) -> None:
+    """Delete clips only by rows whose meaning this version knows."""
+    await feed.prepared()
+    await retention.run()
 
 
 def build_catalogue_parts(

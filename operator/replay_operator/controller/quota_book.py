@@ -56,6 +56,8 @@ class RecordedFacts:
 
     owners: OwnerFacts
     unwritten_bytes: Callable[[str], int]
+    is_refused: Callable[[], bool]
+    """Whether its rows may mean what this version does not know: then nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ class QuotaBook:
             owner: Whose capture will ask to be admitted.
         """
         recorded = self._recorded
-        if recorded is None or (self._silent_until is not None and self._clock() < self._silent_until):
+        if recorded is None or recorded.is_refused():
+            return
+        if self._silent_until is not None and self._clock() < self._silent_until:
             return
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

@@ -60,7 +60,6 @@ async def run_operator(settings: OperatorSettings, livekit: LiveKitSettings, upl
         LeadershipLost: The Lease could not be renewed in time; the pod starts again and waits its turn.
         UnsupportedDatabaseError: The catalogue's URL names no database that can be used.
         UnsupportedCacheError: The quota cache's URL names no Redis.
-        SchemaRefusedError: A newer version has been at the catalogue.
     """
     process = ProcessHealth()
     async with AsyncExitStack() as stack:
