@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -82,6 +83,12 @@ def _about(record: logging.LogRecord) -> dict[str, str]:
     return {name: value for name in FIELDS if (value := getattr(record, name, None)) is not None}
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out kopf's traces for watches that `controller.watches` begins anew and says so in a line."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (record.name.startswith("kopf") and getattr(error, "status", None) == HTTPStatus.GONE)
+
+
 def set_up_logging(level: LogLevel, *, format_: LogFormat = "text", levels: str = "") -> None:
     """Log to the standard error of this process.
 
@@ -92,6 +99,7 @@ def set_up_logging(level: LogLevel, *, format_: LogFormat = "text", levels: str 
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if format_ == "json" else TextLines())
+    handler.addFilter(_is_news)
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

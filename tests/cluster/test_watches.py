@@ -35,5 +35,6 @@ async def test_watches_that_are_refused_with_410_begin_anew_in_the_same_process(
         await install.recording_buffer()
         await until("one watch of each kind", lambda: front.open_watches == WATCHES)
         assert operator.process.poll() is None, operator.said()
+        assert "Traceback" not in operator.said()
         operator.process.terminate()
         assert await operator.exit_code() == 0, operator.said()
