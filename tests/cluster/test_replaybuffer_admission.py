@@ -93,7 +93,7 @@ def test_a_good_buffer_is_accepted_and_its_model_reads_it(
         ),
         pytest.param(
             {"source": {"tracks": {"video": "camera"}}},
-            'spec.source.tracks.video: Invalid value: "camera": a LiveKit track id begins with TR_',
+            "spec.source.tracks.video: Invalid value: a LiveKit track id begins with TR_",
             id="bad track id",
         ),
         pytest.param(
@@ -228,7 +228,7 @@ class TestAnExistingBuffer:
 
     def test_cannot_move_to_another_room(self, refusal: Callable[..., str], shared_namespace: str) -> None:
         said = refusal(buffer(room="other"), f"--namespace={shared_namespace}", verb="replace")
-        assert 'spec.room: Invalid value: "other": room cannot change: make another ReplayBuffer' in said
+        assert "spec.room: Invalid value: room cannot change: make another ReplayBuffer" in said
 
     @pytest.mark.parametrize(
         "change",
