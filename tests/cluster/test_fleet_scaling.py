@@ -132,7 +132,7 @@ async def autoscaler_has_looked(install: SmallInstall, times: int) -> None:
 
 
 def operator_writes(found: list[AuditRecord]) -> list[str]:
-    """What the operator has asked for, without its Lease; pods are written by a node stand-in, if there is one."""
+    """What the operator has asked for but its Lease. Pods are a node stand-in's, if there is one."""
     return [
         f"{record.verb} {record.resource} {record.name}"
         for record in found

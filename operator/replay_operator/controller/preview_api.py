@@ -13,14 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import ValidationError
 
 from replay_operator.address_keys import KEY_FILES, AddressKeys
-from replay_operator.api.model import API_VERSION, ApiModel
+from replay_operator.api.model import API_VERSION
 from replay_operator.api.replaycapture import CAPTURE_KIND, BetweenRange
 from replay_operator.api.upload import LocalCopy
 from replay_operator.bearer_tokens import TokenFiles
@@ -30,6 +30,7 @@ from replay_operator.controller.described_api.access import refused
 from replay_operator.controller.described_api.answers import told
 from replay_operator.controller.described_api.problems import RETRY_AFTER_SECONDS, problem
 from replay_operator.controller.described_api.routes import description_routes
+from replay_operator.controller.preview_answers import NAME_PATTERN, SavedCapture, SignedAddress
 from replay_operator.controller.preview_figures import counting
 from replay_operator.domain.signed_address import Scope, signed_query
 from replay_operator.http_server import Handler, served
@@ -40,26 +41,9 @@ ANSWER_SECONDS = 10.0
 SHUTDOWN_SECONDS = 1.0
 """How long a stop waits for answers that are on their way."""
 
-NAME_PATTERN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
-"""As the API server takes them: nothing else may get into a field selector."""
-
 _NO_BUFFER = "there is no ReplayBuffer of this name"
 _NAME = re.compile(NAME_PATTERN)
 log = logging.getLogger(__name__)
-
-
-class SignedAddress(ApiModel):
-    """Where to look, and until when. `page_url` is that of a page with a player, for a buffer only."""
-
-    url: Annotated[str, Field(description="For whoever is to see it: it opens without anything else.")]
-    expires_at: AwareDatetime
-    page_url: str | None = None
-
-
-class SavedCapture(ApiModel):
-    """The ReplayCapture that was made."""
-
-    name: str
 
 
 class Objects(Protocol):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from replay_operator.api.replaycapture import BetweenRange
 from replay_operator.controller.described_api.document import Described, openapi_document
-from replay_operator.controller.preview_api import NAME_PATTERN, SavedCapture, SignedAddress
+from replay_operator.controller.preview_answers import NAME_PATTERN, SavedCapture, SignedAddress
 
 _NOT_NOW = {
     "401": "The bearer token is missing, or is none that is accepted.",
