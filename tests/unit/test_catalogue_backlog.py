@@ -56,6 +56,17 @@ def test_who_changes_and_changes_back_before_the_write_costs_none() -> None:
     assert len(backlog) == 0
 
 
+def test_who_changes_back_while_the_change_is_being_written_is_written_once_more() -> None:
+    backlog = Backlog()
+    backlog.put(ACTIVE)
+    backlog.settle(backlog.take(10))
+    backlog.put(PAUSED)
+    batch = backlog.take(10)
+    backlog.put(ACTIVE)
+    backlog.settle(batch)
+    assert backlog.take(10) == [ACTIVE]
+
+
 def test_nothing_is_remembered_of_who_is_gone() -> None:
     backlog = Backlog()
     backlog.put(ACTIVE)

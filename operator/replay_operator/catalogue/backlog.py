@@ -28,6 +28,7 @@ class Backlog:
         self._written: dict[str, _Written] = {}
         self._doubted: set[str] = set()
         self._last: set[str] = set()
+        self._taken: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -40,7 +41,9 @@ class Backlog:
             last: The object is gone: nothing need be remembered once this is written.
         """
         self._last.discard(entry.uid)
-        if self._written.get(entry.uid) != _written(entry) or entry.uid in self._doubted:
+        known = self._written.get(entry.uid) == _written(entry)
+        # What is on its way may be written after all, and be untrue by then.
+        if not known or entry.uid in self._doubted or entry.uid in self._taken:
             self._waiting[entry.uid] = entry
             if last:
                 self._last.add(entry.uid)
@@ -61,7 +64,9 @@ class Backlog:
         Args:
             most: At most so many.
         """
-        return list(islice(self._waiting.values(), most))
+        entries = list(islice(self._waiting.values(), most))
+        self._taken = frozenset(entry.uid for entry in entries)
+        return entries
 
     def settle(self, entries: Iterable[Entry]) -> None:
         """Note that entries were written, or never will be. What has changed meanwhile waits on.
@@ -72,6 +77,7 @@ class Backlog:
         for entry in entries:
             self._written[entry.uid] = _written(entry)
             self._doubted.discard(entry.uid)
+            self._taken -= {entry.uid}
             if self._waiting.get(entry.uid) != entry:
                 continue
             del self._waiting[entry.uid]
