@@ -179,10 +179,12 @@ def _is_refusal(error: Exception) -> bool:
     asyncpg's own errors are all of one class to SQLAlchemy, so their SQLSTATE is read: class 22 is about
     values, 23 about constraints (PostgreSQL's appendix A). What asyncpg cannot even send is a ValueError.
     """
+    state = getattr(error.orig, "sqlstate", None) or "" if isinstance(error, exc.DBAPIError) else ""
+    if state.startswith("42"):
+        return False  # a right or a table that is missing: mended there, and every row is good then
     if isinstance(error, exc.IntegrityError | exc.DataError | exc.ProgrammingError):
         return True
     if isinstance(error, exc.DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
         return state[:2] in {"22", "23"} or isinstance(error.driver_exception, ValueError)
     return isinstance(error, exc.StatementError)
 
