@@ -6,9 +6,9 @@ import logging
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,6 +28,7 @@ from replay_operator.domain.quotas import QuotaLimits
 from replay_operator.settings import OperatorSettings
 from tests.builders import NOW, at
 from tests.catalogue.entries import clip, session
+from tests.catalogue.revision import set_revision
 
 TOKEN = "a-good-token"
 PAGE = Path(__file__).parents[2] / "docs" / "catalogue-api.md"
@@ -81,9 +82,11 @@ def tokens(tmp_path: Path) -> Path:
     return directory
 
 
-async def started(stack: AsyncExitStack, database: Database, tokens: Path) -> Api:
+async def started(
+    stack: AsyncExitStack, database: Database, tokens: Path, clock: Callable[[], datetime] = lambda: NOW
+) -> Api:
     url, port = database.engine.url.render_as_string(hide_password=False), free_port()
-    await stack.enter_async_context(catalogue_api(settings_for(url, port, tokens), lambda: NOW))
+    await stack.enter_async_context(catalogue_api(settings_for(url, port, tokens), clock))
     return Api(await stack.enter_async_context(aiohttp.ClientSession()), port, tokens)
 
 
@@ -241,6 +244,18 @@ async def test_it_answers_as_soon_as_the_schema_is_there(empty_database: Databas
         await api.get("/v1/clips?owner=a", status=503)
         await bring_up_to_date(empty_database)
         assert await api.get("/v1/clips?owner=a") == {"clips": []}
+
+
+async def test_a_schema_that_becomes_a_newer_versions_is_noticed_within_a_minute(
+    sqlite: Database, tokens: Path
+) -> None:
+    moments = [NOW]
+    async with AsyncExitStack() as stack:
+        api = await started(stack, sqlite, tokens, lambda: moments[-1])
+        await api.get("/v1/clips?owner=a")
+        await set_revision(sqlite, "9999")
+        moments.append(NOW + timedelta(minutes=1))
+        await api.get("/v1/clips?owner=a", status=503)
 
 
 @pytest.mark.parametrize("missing", ["port", "token", "catalogue"])

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 from replay_operator.catalogue.database import Database, open_database
 from replay_operator.catalogue.errors import CatalogueAwayError, SchemaRefusedError, UnsupportedDatabaseError
@@ -19,6 +19,9 @@ from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.schema import REVISIONS, SchemaStep, schema_step
 from replay_operator.catalogue.tables import BufferSession
 from replay_operator.catalogue.upgrade import alembic_config
+from replay_operator.catalogue.writing import EntryWriter
+from tests.catalogue import postgres
+from tests.catalogue.entries import session
 from tests.catalogue.revision import set_revision
 
 
@@ -122,6 +125,23 @@ async def test_a_file_that_cannot_be_opened_is_a_database_that_is_away(tmp_path:
     with pytest.raises(CatalogueAwayError, match=r"missing/catalogue\.db.*unable to open"):
         await bring_up_to_date(database)
     await database.close()
+
+
+async def test_a_right_that_is_missing_is_no_fault_of_a_row_and_may_be_given_later(
+    postgres_server: postgres.Postgres,
+) -> None:
+    url = postgres_server.new_database()
+    owner = open_database(SecretStr(url))
+    await bring_up_to_date(owner)
+    async with owner.writing() as connection:
+        await connection.execute(text("CREATE ROLE stranger LOGIN"))
+    stranger = open_database(SecretStr(url.replace(f"//{postgres.USER}@", "//stranger@")))
+    with pytest.raises(CatalogueAwayError, match="permission denied"):
+        await bring_up_to_date(stranger)
+    with pytest.raises(CatalogueAwayError, match="permission denied"):
+        await EntryWriter(stranger).write([session("a")])
+    for database in (owner, stranger):
+        await database.close()
 
 
 async def test_a_postgres_that_is_away_is_named_without_its_password() -> None:

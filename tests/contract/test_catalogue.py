@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pydantic import SecretStr
@@ -14,11 +15,13 @@ from pydantic import SecretStr
 from replay_operator.catalogue.clips import Clips, ListedClip
 from replay_operator.catalogue.connection import Catalogue, open_catalogue
 from replay_operator.catalogue.database import Database
+from replay_operator.catalogue.errors import CatalogueAwayError
 from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.owners import Owners
 from replay_operator.catalogue.schema import REVISIONS
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.tables import ClipStatus
+from replay_operator.controller import catalogue_schema
 from replay_operator.controller.catalogue_feed import CatalogueFeed
 from replay_operator.domain.quotas import QuotaLimits
 from tests.builders import BUFFER_UID, CAPTURE_UID, at, rfc3339
@@ -181,16 +184,53 @@ async def test_a_schema_of_a_newer_version_is_left_alone_and_recording_goes_on(
     await bring_up_to_date(database)
     await set_revision(database, "9999")
     async with recording_rows(rig):
-        await until("a refusal", lambda: feed_of(rig).is_refused)
+        await until("a refusal", lambda: feed_of(rig).schema.is_refused)
         await save_a_clip(rig)
         assert feed_of(rig).recorder.waiting == 2
         assert await clips(database) == []
         await set_revision(database, REVISIONS[-1])
         await written(rig)
-        assert not feed_of(rig).is_refused
+        assert not feed_of(rig).schema.is_refused
     assert [clip.status for clip in await clips(database)] == [ClipStatus.READY]
     (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "run the version that made it" in said.message
+
+
+@pytest.mark.usefixtures("volume")
+async def test_a_schema_that_becomes_a_newer_versions_under_a_running_operator_is_left_alone(
+    rig: Rig, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_schema, "LOOK_SECONDS", 0.01)
+    async with recording_rows(rig):
+        await feed_of(rig).schema.prepared()
+        await set_revision(database, "9999")
+        await until("a refusal", lambda: feed_of(rig).schema.is_refused)
+        await save_a_clip(rig)
+        assert feed_of(rig).recorder.waiting == 2
+        assert rig.metrics.registry.get_sample_value("replay_catalogue_up") == 0
+        await set_revision(database, REVISIONS[-1])
+        await written(rig)
+    assert [clip.status for clip in await clips(database)] == [ClipStatus.READY]
+
+
+@pytest.mark.usefixtures("volume")
+async def test_a_database_that_is_away_for_a_moment_does_not_take_a_refusal_back(
+    rig: Rig, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bring_up_to_date(database)
+    await set_revision(database, "9999")
+    tries = asyncio.Semaphore(0)
+
+    async def away(_: Database) -> NoReturn:
+        tries.release()
+        raise CatalogueAwayError("pulled out")
+
+    async with recording_rows(rig):
+        await until("a refusal", lambda: feed_of(rig).schema.is_refused)
+        monkeypatch.setattr(catalogue_schema, "bring_up_to_date", away)
+        for _ in range(2):
+            await tries.acquire()
+        assert feed_of(rig).schema.is_refused
 
 
 @pytest.mark.usefixtures("volume")
@@ -199,7 +239,7 @@ async def test_rows_of_a_newer_version_are_not_asked_for_quotas(rig: Rig, databa
     await Owners(database).set_own_limits(OWNER, QuotaLimits(archive_bytes=1), at(0))
     await set_revision(database, "9999")
     async with recording_rows(rig):
-        await until("a refusal", lambda: feed_of(rig).is_refused)
+        await until("a refusal", lambda: feed_of(rig).schema.is_refused)
         await save_a_clip(rig)
 
 

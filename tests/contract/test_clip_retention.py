@@ -9,13 +9,16 @@ import pytest
 
 from replay_operator.catalogue.connection import Catalogue
 from replay_operator.catalogue.database import Database
-from replay_operator.catalogue.kept_clips import PAGE, finished_before, oldest_of_owner
+from replay_operator.catalogue.errors import SchemaRefusedError
+from replay_operator.catalogue.kept_clips import PAGE, KeptClips, finished_before, oldest_of_owner
 from replay_operator.catalogue.owners import ArchiveUse, Owners
 from replay_operator.catalogue.schema import REVISIONS
 from replay_operator.catalogue.writing import EntryWriter
 from replay_operator.cluster.resources import CAPTURES
 from replay_operator.controller.agent_client import AgentUnavailable
+from replay_operator.controller.clip_retention import Why
 from replay_operator.domain.clip_retention import KeptClip, beyond_quota
+from replay_operator.domain.quotas import QuotaLimits
 from tests.builders import CAPTURE_UID, NAMESPACE, NOW, capture_body
 from tests.catalogue.entries import clip
 from tests.catalogue.revision import set_revision
@@ -73,6 +76,43 @@ async def test_more_than_a_page_of_old_clips_goes_in_one_sweep(
     assert len(await swept(rig)) == PAGE + 3
 
 
+async def test_a_clip_whose_capture_cannot_be_read_stays(catalogue: Catalogue, database: Database) -> None:
+    await EntryWriter(database).write([clip(CAPTURE_UID, created_at=DAYS[9], finished_at=DAYS[9])])
+    rig = Rig(Outside(), settings=settings(**AGE), catalogue=catalogue)
+    of_a_newer_version = capture_body()
+    of_a_newer_version["spec"]["deletionPolicy"] = "RetainForever"
+    rig.cluster.add(CAPTURES, of_a_newer_version)
+    await rig.look()
+    assert rig.captures.unreadable == {CAPTURE_UID}
+    assert await swept(rig) == []
+
+
+async def test_a_limit_that_was_raised_a_moment_ago_keeps_clips(
+    catalogue: Catalogue, database: Database
+) -> None:
+    await aged(database, 1, 2, 3)
+    await Owners(database).set_own_limits(OWNER, QuotaLimits(archive_bytes=2000), NOW)
+    rig = Rig(Outside(), settings=settings(clip_keep_quota_percent=100), catalogue=catalogue)
+    rig.captures.put(rig.cluster.add(CAPTURES, finished_capture()))
+    await rig.look()
+    await rig.operator.catalogue.quotas.look_up(OWNER)
+    await Owners(database).set_own_limits(OWNER, QuotaLimits(archive_bytes=1_000_000), NOW)
+    assert await swept(rig) == []
+
+
+async def test_clips_that_another_install_has_deleted_are_not_counted_again(
+    catalogue: Catalogue, database: Database
+) -> None:
+    await aged(database, 1, 2, 3)
+    await Owners(database).set_own_limits(OWNER, QuotaLimits(archive_bytes=2000), NOW)
+    rig = Rig(Outside(), settings=settings(clip_keep_quota_percent=100), catalogue=catalogue)
+    rig.captures.put(rig.cluster.add(CAPTURES, finished_capture()))
+    await rig.look()
+    await rig.operator.catalogue.quotas.look_up(OWNER)
+    await KeptClips(database, NAMESPACE).note_deleted("old-clip-03", Why.OVER_QUOTA)
+    assert await swept(rig) == []
+
+
 async def test_a_clip_whose_capture_exists_stays_whatever_its_age(
     catalogue: Catalogue, database: Database
 ) -> None:
@@ -116,7 +156,7 @@ async def test_no_clip_goes_by_rows_of_a_newer_version(catalogue: Catalogue, dat
     feed = rig.operator.catalogue.feed
     assert feed is not None
     running = asyncio.create_task(rig.operator.catalogue.run())
-    await until("a refusal", lambda: feed.is_refused)
+    await until("a refusal", lambda: feed.schema.is_refused)
     for _ in range(10):  # each takes as long as the look that must not be
         assert await clips_of(database) == {"old-clip-09": ("Ready", "ClipReady")}
     assert rig.agent.deleted_clips == []
@@ -124,6 +164,18 @@ async def test_no_clip_goes_by_rows_of_a_newer_version(catalogue: Catalogue, dat
     await until("a deletion", lambda: rig.agent.deleted_clips)
     running.cancel()
     await asyncio.wait([running])
+
+
+async def test_a_schema_that_has_become_a_newer_versions_is_noticed_before_a_clip_goes(
+    catalogue: Catalogue, database: Database
+) -> None:
+    await aged(database, 9)
+    rig = Rig(Outside(), settings=settings(**AGE), catalogue=catalogue)
+    await rig.look()
+    await set_revision(database, "9999")
+    with pytest.raises(SchemaRefusedError):
+        await swept(rig)
+    assert rig.agent.deleted_clips == []
 
 
 async def test_another_installs_clips_are_not_looked_at(catalogue: Catalogue, database: Database) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -12,18 +11,15 @@ from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.clips import Clips
 from replay_operator.catalogue.connection import Catalogue
 from replay_operator.catalogue.entries import ClipEntry, clip_entry, session_entry
-from replay_operator.catalogue.errors import CatalogueAwayError, SchemaRefusedError
-from replay_operator.catalogue.migrate import bring_up_to_date
 from replay_operator.catalogue.owners import Owners
 from replay_operator.catalogue.quota_cache import CachedOwners, ForgettingCloser, ForgettingWriter
-from replay_operator.catalogue.recorder import Recorder, pause_seconds
+from replay_operator.catalogue.recorder import Recorder
 from replay_operator.catalogue.sessions import Sessions
 from replay_operator.catalogue.writing import EntryWriter
+from replay_operator.controller.catalogue_schema import SchemaKeeper
 from replay_operator.controller.quota_book import RecordedFacts, follow_own_numbers
 from replay_operator.controller.store import Follower, ObjectStore
 from replay_operator.metrics import OperatorMetrics
-
-log = logging.getLogger(__name__)
 
 
 class CatalogueFeed:
@@ -53,7 +49,7 @@ class CatalogueFeed:
         clock: Callable[[], datetime],
     ) -> None:
         database, cache = catalogue.database, catalogue.cache
-        self._database = database
+        self.schema = SchemaKeeper(database)
         self._namespace = namespace
         self._buffers = buffers
         self._captures = captures
@@ -66,11 +62,8 @@ class CatalogueFeed:
             on_refused=metrics.catalogue_refused_rows.inc,
         )
         self.owners = CachedOwners(Owners(database), cache)
-        self.facts = RecordedFacts(self.owners, self.recorder.unwritten_bytes, lambda: self.is_refused)
-        self.is_refused = False
-        """Whether a newer version has been at the catalogue: then it is left alone until that is undone."""
-        self._is_prepared = asyncio.Event()
-        metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up))
+        self.facts = RecordedFacts(self.owners, self.recorder.unwritten_bytes, lambda: self.schema.is_refused)
+        metrics.catalogue_up.set_function(lambda: float(self.recorder.is_up and self.schema.fits))
         metrics.catalogue_waiting.set_function(lambda: self.recorder.waiting)
         buffers.follow(
             Follower(
@@ -99,32 +92,16 @@ class CatalogueFeed:
 
     async def run(self) -> None:
         """Record for ever; a database that is away, or of a newer version, is waited for."""
-        await self._prepare()
-        async with asyncio.TaskGroup() as loops:
-            loops.create_task(self.recorder.run())
-            loops.create_task(follow_own_numbers(self.facts.owners, self._take_own_numbers))
-
-    async def prepared(self) -> None:
-        """Wait until the schema is known to be this version's."""
-        await self._is_prepared.wait()
+        while True:
+            await self.schema.prepare()
+            async with asyncio.TaskGroup() as loops:
+                users = [
+                    loops.create_task(self.recorder.run()),
+                    loops.create_task(follow_own_numbers(self.facts.owners, self._take_own_numbers)),
+                ]
+                await self.schema.until_changed()
+                for user in users:
+                    user.cancel()
 
     def _clip(self, capture: ReplayCapture) -> ClipEntry:
         return clip_entry(capture, reserved_bytes=self._reserved_bytes(capture))
-
-    async def _prepare(self) -> None:
-        failures = 0
-        while True:
-            try:
-                step = await bring_up_to_date(self._database)
-            except (CatalogueAwayError, SchemaRefusedError) as error:
-                failures += 1
-                was_refused, self.is_refused = self.is_refused, isinstance(error, SchemaRefusedError)
-                if failures == 1 or self.is_refused != was_refused:
-                    level = logging.ERROR if self.is_refused else logging.WARNING
-                    log.log(level, "%s; what it misses is kept, and recording goes on without it", error)
-                await asyncio.sleep(pause_seconds(failures))
-            else:
-                self.is_refused = False
-                self._is_prepared.set()
-                log.info("the catalogue is there, its schema needed: %s", step)
-                return

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from replay_operator.api.replaybuffer import ReplayBuffer
 from replay_operator.api.replaycapture import ReplayCapture
 from replay_operator.catalogue.connection import Catalogue
 from replay_operator.catalogue.kept_clips import KeptClips
+from replay_operator.catalogue.migrate import require_schema
 from replay_operator.controller.admission import AdmissionBook
 from replay_operator.controller.agent_client import AgentClient
 from replay_operator.controller.catalogue_feed import CatalogueFeed
@@ -49,7 +51,7 @@ class CatalogueParts:
 
 async def _retain(feed: CatalogueFeed, retention: ClipRetention) -> None:
     """Delete clips only by rows whose meaning this version knows."""
-    await feed.prepared()
+    await feed.schema.prepared()
     await retention.run()
 
 
@@ -117,6 +119,7 @@ def build_catalogue_parts(
         agent=agent,
         objects=objects,
         metrics=metrics,
+        require_schema=partial(require_schema, catalogue.database),
         is_listed=is_listed,
         may_act=may_act,
         clock=clock,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -53,6 +53,7 @@ class ClipRetention:
         agent: Deletes a clip, if its sidecar names the capture.
         objects: Deletes it in the bucket; None: the install has none.
         metrics: Where deletions are counted.
+        require_schema: Raises CatalogueError where the rows may mean what this version does not know.
         is_listed: Whether all captures are known.
         may_act: Whether this process still leads.
         clock: Gives the time.
@@ -69,11 +70,13 @@ class ClipRetention:
         agent: AgentClient,
         objects: RetiredObjects | None,
         metrics: OperatorMetrics,
+        require_schema: Callable[[], Awaitable[None]],
         is_listed: Callable[[], bool],
         may_act: Callable[[], bool],
         clock: Callable[[], datetime],
     ) -> None:
         self._limits = limits
+        self._require_schema = require_schema
         self._defaults = defaults
         self._clips = clips
         self._owners = owners
@@ -113,6 +116,7 @@ class ClipRetention:
         """
         if not self._is_listed() or not self._may_act():
             return
+        await self._require_schema()
         if self._objects is not None:
             await self._objects.settle()
         await self._look_through()
@@ -139,6 +143,8 @@ class ClipRetention:
 
     async def _trim(self, owner: str, percent: int) -> bool:
         """Delete what is too much; tell whether nothing of it waits for the bucket."""
+        # What is remembered does for an admission; what is deleted for it does not come back.
+        await self._owners.forget(owner)
         limits = (await self._owners.own_limits(owner)).or_else(self._defaults)
         if limits.archive_bytes is None:
             return True
@@ -151,6 +157,8 @@ class ClipRetention:
         return all([await self._delete(clip, Why.OVER_QUOTA) for clip in doomed])
 
     def _may_go(self, clip: KeptClip) -> bool:
+        if clip.uid in self._captures.unreadable:
+            return False  # it exists, and says something that this version does not know
         return self._captures.get(clip.uid) is None and clip.uid not in self._not_ours
 
     async def _delete(self, clip: KeptClip, why: Why) -> bool:

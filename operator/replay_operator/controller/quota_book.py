@@ -141,7 +141,8 @@ class QuotaBook:
         owner = buffer.spec.owner
         if owner is None:
             return None
-        reading = self._readings.get(owner)
+        is_refused = self._recorded is not None and self._recorded.is_refused()
+        reading = None if is_refused else self._readings.get(owner)
         limits = self._defaults if reading is None else reading.own.or_else(self._defaults)
         needed = self._reservations.needed(buffer, wanted)
         account = account_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aiohttp import web
 
@@ -33,6 +33,9 @@ from replay_operator.http_server import Handler
 ANSWER_SECONDS = 10.0
 """A back end that waits for longer has given its own user up."""
 
+CHECK_AGAIN = timedelta(minutes=1)
+"""An operator of a newer version may change the schema under this one."""
+
 
 @dataclass(slots=True)
 class CatalogueReader:
@@ -49,17 +52,18 @@ class CatalogueReader:
     tokens: TokenFiles
     defaults: QuotaLimits
     clock: Callable[[], datetime]
-    _is_checked: bool = field(default=False, init=False)
+    _checked_at: datetime | None = field(default=None, init=False)
 
     async def checked(self) -> Database:
-        """Give the database once its schema is this version's.
+        """Give the database if its schema is this version's, or was a moment ago.
 
         Raises:
             CatalogueError: It does not answer, or has another schema.
         """
-        if not self._is_checked:
+        now = self.clock()
+        if self._checked_at is None or now - self._checked_at >= CHECK_AGAIN:
             await require_schema(self.database)
-            self._is_checked = True
+            self._checked_at = now
         return self.database
 
 
