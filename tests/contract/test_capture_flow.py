@@ -19,6 +19,7 @@ from replay_operator.cluster.gateway import ClusterUnreachable, Conflict
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, JOBS
 from replay_operator.controller.agent_client import AgentUnavailable
 from replay_operator.controller.keys import Key, Kind
+from replay_operator.domain.capture_timing import tail_limit
 from replay_operator.domain.egress import EgressState
 from tests.builders import BUFFER_UID, CAPTURE_UID, NAMESPACE, at, rfc3339
 from tests.contract.rig import Rig
@@ -355,7 +356,9 @@ async def test_the_first_segment_of_a_buffer_that_is_starting_is_awaited(rig: Ri
 
 
 @pytest.mark.parametrize("ended", ["suspended", "source gone"])
-async def test_a_tail_is_not_awaited_of_a_buffer_that_has_ended(rig: Rig, ended: str) -> None:
+async def test_the_job_of_a_buffer_that_has_just_stopped_is_made_at_once_and_waits_for_what_is_on_its_way(
+    rig: Rig, ended: str
+) -> None:
     rig.user_creates_buffer(windowSeconds=14400)
     await rig.bring_up()
     if ended == "suspended":
@@ -365,16 +368,20 @@ async def test_a_tail_is_not_awaited_of_a_buffer_that_has_ended(rig: Rig, ended:
     else:
         rig.livekit.rooms.clear()
         egress = rig.livekit.egresses["EG_1"]
-        closed = replace(egress, state=EgressState.COMPLETE, details="End reason: Source closed")
+        # Recorded: it is ENDING for two seconds, in which half of its segments come to the disk.
+        closed = replace(egress, state=EgressState.ENDING, details="End reason: Source closed")
         rig.livekit.egresses["EG_1"] = closed
-        rig.clock.go_on(2)
+        rig.clock.go_on(0.3)
         await rig.look()
     await rig.reconcile_buffer()
-    rig.user_creates_capture(range={"last": {"seconds": 3, "until": rfc3339(rig.clock.now)}})
+    left = rig.clock.now
+    rig.user_creates_capture(range={"last": {"seconds": 3, "until": rfc3339(left)}})
     await rig.reconcile_capture()
     await rig.policy.publish()
     await rig.reconcile_capture()
-    assert len(rig.job_names) == 1
+    (job,) = rig.cluster.all_of(JOBS)
+    (request,) = job["spec"]["template"]["spec"]["initContainers"][0]["env"]
+    assert json.loads(request["value"])["waitUntil"] == rfc3339(tail_limit(left, 6))
 
 
 async def test_a_capture_that_wants_a_flush_gets_it_from_its_buffer(rig: Rig) -> None:

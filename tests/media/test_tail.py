@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from replay_operator.api.capture_job import CaptureRequest
+from replay_operator.domain.capture_timing import tail_limit
+from replay_operator.domain.health import stale_limit
 from replay_operator.media import tail
 from replay_operator.media.capture import make_clip
 from replay_operator.media.failure import CaptureFailedError
@@ -95,9 +98,26 @@ def test_the_run_that_follows_an_ended_one_is_waited_for(growing: Path, ask: Req
 
 
 def test_a_run_that_has_fallen_silent_is_not_waited_for(growing: Path, ask: RequestMaker) -> None:
-    """Its worker died and left no end in the playlists: 8 s of media, segments of 2 s, grace of 3.7 s."""
+    """Its worker died and left no end in the playlists: 8 s of media, three segments of 2 s, 6.7 s."""
     over = Waiting(at(9)).on(ask(growing, 3, 9, wait_until=at(30)))
-    assert at(15.7) <= over <= at(16)
+    assert at(20.7) <= over <= at(21)
+
+
+@pytest.mark.parametrize("segment_seconds", [2, 6, 15])
+@pytest.mark.parametrize("open_part", [0.0, 0.5, 1.0], ids=["nothing", "half a segment", "a whole one"])
+def test_what_comes_only_when_the_operator_stops_a_silent_run_is_waited_for(
+    segment_seconds: int, open_part: float, growing: Path, ask: RequestMaker
+) -> None:
+    """The picture ended with a part of a segment open in the worker; the sound comes with the stop."""
+    newest = at(8)
+    unpublished = newest + timedelta(seconds=segment_seconds * open_part)
+    judged_silent = unpublished + timedelta(seconds=0.3) + stale_limit(segment_seconds)
+    on_disk = judged_silent + timedelta(seconds=1.5)
+    run_file = growing / "run-1" / "run.json"
+    run_file.write_text(json.dumps(json.loads(run_file.read_text()) | {"segmentSeconds": segment_seconds}))
+    waiting = Waiting(at(9), [(on_disk, lambda: write_playlists(growing / "run-1", SHAPE, 5))])
+    request = ask(growing, 3, 9, wait_until=tail_limit(at(9), segment_seconds))
+    assert on_disk <= waiting.on(request) <= on_disk + timedelta(seconds=POLL_SECONDS)
 
 
 def test_a_buffer_that_has_no_directory_yet_is_waited_for(tmp_path: Path, ask: RequestMaker) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from replay_operator.api.agent import RunCoverage
 from replay_operator.api.capture_job import CaptureError, CaptureErrorReason, CaptureResult
 from replay_operator.api.replaybuffer import ReplayBuffer, ReplayBufferStatus
 from replay_operator.api.replaycapture import Clip, Clock, NotificationState, ReplayCapture
@@ -19,6 +20,7 @@ from replay_operator.domain.capture_timing import (
     cutting_time,
     resolve_range,
     tail_due,
+    tail_expected,
     tail_limit,
 )
 from replay_operator.domain.captures import (
@@ -233,6 +235,33 @@ def test_the_write_of_an_outcome_says_that_it_has_to_be_told_if_anybody_wants_to
     told, _, _ = decided(cutting, at(4), job=JobOutcome.ENDED, result=result, notify=True)
     assert told.status.notification is not None
     assert told.status.notification.state is NotificationState.PENDING
+
+
+def on_disk(as_of: float = 0.0, **runs: RunCoverage) -> CoverageView:
+    return CoverageView(runs=runs, known=True, as_of=at(as_of))
+
+
+def test_what_a_run_still_brings_is_awaited_when_its_buffer_has_stopped_recording() -> None:
+    first, _, _ = decided(capture())
+    stopped = replace(SEEN, buffer_recording=False)
+    going = run_coverage(newest=-7)
+    assert await_until(first, replace(stopped, coverage=on_disk(run=going))) == tail_limit(at(1), 6)
+    over = going.model_copy(update={"ended": True})
+    assert await_until(first, replace(stopped, coverage=on_disk(run=over))) is None
+    assert await_until(first, replace(stopped, coverage=on_disk(as_of=60, run=going))) is None
+
+
+@pytest.mark.parametrize("gone", [None, ended_for_good()], ids=["deleted", "ended for good"])
+def test_a_range_whose_end_will_never_come_is_not_awaited(gone: ReplayBuffer | None) -> None:
+    later = {"between": {"start": rfc3339(at(-60)), "end": rfc3339(at(600))}}
+    first, _, _ = decided(capture(range=later))
+    coverage = on_disk(run=run_coverage(newest=-7))
+    assert await_until(first, replace(SEEN, buffer=gone, buffer_recording=False, coverage=coverage)) is None
+
+
+def test_a_killed_run_that_is_still_in_the_window_changes_no_promise() -> None:
+    live, killed = run_coverage(newest=-7), run_coverage(newest=-303.5, arrived=-297)
+    assert tail_expected(at(0), 6, on_disk(a=live, b=killed)) == tail_expected(at(0), 6, on_disk(a=live))
 
 
 def test_nothing_is_awaited_when_nothing_records() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from replay_operator.api.meta import find_condition
 from replay_operator.api.replaybuffer import ReplayBuffer
@@ -11,6 +11,7 @@ from replay_operator.domain.capture_observation import CaptureObservation
 from replay_operator.domain.capture_timing import (
     FLUSH_TAKES,
     cutting_time,
+    going_on,
     is_covered,
     tail_expected,
     tail_limit,
@@ -33,7 +34,10 @@ def expected_ready(
 
 
 def _awaits_tail(capture: ReplayCapture, seen: CaptureObservation) -> bool:
-    return capture.spec.tail is not Tail.SKIP and seen.buffer_recording
+    if capture.spec.tail is Tail.SKIP:
+        return False
+    # What was recorded when its source went, or it was stopped, is still on its way to the disk for seconds.
+    return seen.buffer_recording or bool(going_on(seen.coverage, seen.segment_seconds))
 
 
 def wants_flush(capture: ReplayCapture, wanted: ResolvedRange, seen: CaptureObservation) -> bool:
@@ -60,11 +64,16 @@ def job_due(capture: ReplayCapture, seen: CaptureObservation) -> datetime:
         raise ValueError("the range is resolved before its tail is awaited")
     if _is_over(seen.buffer) or is_covered(wanted.end, seen.coverage):
         return wanted.start
-    if not _awaits_tail(capture, seen):
-        return wanted.end
+    if not seen.buffer_recording or not _awaits_tail(capture, seen):
+        return wanted.end  # what is still on its way then comes within seconds: the worker waits for it
     if wants_flush(capture, wanted, seen):
         return wanted.end + FLUSH_TAKES - seen.job_lead
     return tail_expected(wanted.end, seen.segment_seconds, seen.coverage) - seen.job_lead
+
+
+def _lies_ahead(end: datetime, seen: CaptureObservation) -> bool:
+    as_of = seen.coverage.as_of
+    return as_of is not None and end > as_of + timedelta(seconds=seen.segment_seconds)
 
 
 def _is_over(buffer: ReplayBuffer | None) -> bool:
@@ -83,6 +92,8 @@ def await_until(capture: ReplayCapture, seen: CaptureObservation) -> datetime | 
     wanted = capture.status.range
     if wanted is None or not _awaits_tail(capture, seen):
         return None
+    if _is_over(seen.buffer) and _lies_ahead(wanted.end, seen):
+        return None  # nothing will ever reach the end of such a range
     return tail_limit(wanted.end, seen.segment_seconds)
 
 

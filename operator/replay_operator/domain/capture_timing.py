@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from replay_operator.api.agent import RunCoverage
 from replay_operator.api.replaycapture import ReplayCapture, ResolvedRange
+from replay_operator.domain.health import stale_limit
 from replay_operator.domain.observation import CoverageView
 
 CREATION_ROUNDING = timedelta(seconds=1)
@@ -15,8 +16,9 @@ CREATION_ROUNDING = timedelta(seconds=1)
 ARRIVAL_SLACK = timedelta(seconds=0.7)
 """A segment is on disk segmentSeconds + 0.65 s after its media ends (DESIGN §6)."""
 
-TAIL_PATIENCE = timedelta(seconds=4)
-"""How much later than promised the last segment may come before the clip is cut without it."""
+TAIL_PATIENCE = timedelta(seconds=7)
+"""How much later than a whole segment after the promise the last one may come before the clip is cut without
+it: a run that falls silent brings what it still holds when the operator stops it (`media/tail.py`)."""
 
 FLUSH_TAKES = timedelta(seconds=3)
 """From the wish, or the last instant when that is later, until a flush has put it on disk (DESIGN §6.9)."""
@@ -49,12 +51,32 @@ def tail_due(end: datetime, segment_seconds: int) -> datetime:
 
 def tail_limit(end: datetime, segment_seconds: int) -> datetime:
     """Give when the segment that holds `end` is no longer waited for."""
-    return tail_due(end, segment_seconds) + TAIL_PATIENCE
+    return tail_due(end, segment_seconds) + timedelta(seconds=segment_seconds) + TAIL_PATIENCE
 
 
 def is_covered(end: datetime, coverage: CoverageView) -> bool:
     """Tell whether the last instant of a range is on disk."""
     return coverage.known and any(run.newest >= end - FRAME_TOLERANCE for run in coverage.runs.values())
+
+
+def going_on(coverage: CoverageView, segment_seconds: int) -> list[RunCoverage]:
+    """Give the runs that more can come of: neither ended nor silent for so long that they are dead.
+
+    A killed worker leaves no end.
+
+    Args:
+        coverage: What lies on disk of the buffer.
+        segment_seconds: Length of a segment.
+    """
+    if not coverage.known:
+        return []
+    limit = stale_limit(segment_seconds)
+    as_of = coverage.as_of
+    return [
+        run
+        for run in coverage.runs.values()
+        if not run.ended and (as_of is None or as_of <= run.arrived_at + limit)
+    ]
 
 
 def tail_expected(end: datetime, segment_seconds: int, coverage: CoverageView) -> datetime:
@@ -69,8 +91,8 @@ def tail_expected(end: datetime, segment_seconds: int, coverage: CoverageView) -
         coverage: What lies on disk of the buffer.
     """
     latest = tail_due(end, segment_seconds)
-    going_on = [run for run in coverage.runs.values() if not run.ended] if coverage.known else []
-    return min((_arrival(run, end, segment_seconds) for run in going_on), default=latest)
+    found = going_on(coverage, segment_seconds)
+    return min((_arrival(run, end, segment_seconds) for run in found), default=latest)
 
 
 def tail_arrived(end: datetime, segment_seconds: int, coverage: CoverageView) -> datetime | None:

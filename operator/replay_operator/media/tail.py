@@ -21,8 +21,9 @@ from replay_operator.media.selection import read_and_scan
 POLL_SECONDS = 0.1
 """Looking costs a few `stat` calls for each run; a run is read again only when its playlists have changed."""
 
-SILENCE_GRACE = timedelta(seconds=3)
-"""A run without a new segment for 2 x segmentSeconds + 3 s is dead (DESIGN §6.3)."""
+SILENCE_GRACE = timedelta(seconds=6)
+"""A run without a new segment for 2 x segmentSeconds + 3 s is dead (DESIGN §6.3). The operator stops it then;
+where its picture has ended and its sound goes on, that alone brings the sound, within 3 s more."""
 
 NEXT_RUN_GRACE = timedelta(seconds=2)
 """The directory of the run that holds an instant is made before it; this is for clocks that differ."""
@@ -121,8 +122,8 @@ def _read_tail(directory: Path) -> _RunTail:
     newest = None if run is None else _newest_of(run)
     if run is None or newest is None:
         return _RunTail(ended=ended)
-    # The newest media on disk is up to 2 x segmentSeconds + 0.7 s old.
-    silent_after = newest + timedelta(seconds=2 * run.segment_seconds) + ARRIVAL_SLACK + SILENCE_GRACE
+    # That came to the disk up to segmentSeconds + 0.7 s after its end; 2 x segmentSeconds later it is silent.
+    silent_after = newest + timedelta(seconds=3 * run.segment_seconds) + ARRIVAL_SLACK + SILENCE_GRACE
     return _RunTail(newest, silent_after, ended)
 
 
