@@ -193,10 +193,13 @@ def _is_run(directory: Path) -> bool:
 
 
 def _playlists(directory: Path) -> list[Playlist]:
-    """Read all playlists of a run, again when every one is caught while it is rewritten."""
+    """Read all playlists of a run, again when one is caught while it is rewritten.
+
+    Of a run older than an hour only the live one names the newest segments.
+    """
     for delay_seconds in _PLAYLIST_DELAYS_SECONDS:
         playlists = _read_playlists(directory)
-        if not playlists or _highest_index(playlists) >= 0:
+        if all(playlist.highest_index is not None for playlist in playlists):
             return playlists
         time.sleep(delay_seconds)
     return _read_playlists(directory)

@@ -81,6 +81,16 @@ def test_playlists_that_are_all_just_being_rewritten_are_read_again(
     assert present(run) == [0, 1, 2, 3]
 
 
+def test_one_playlist_of_two_that_is_just_being_rewritten_is_read_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run older than an hour the event playlist lags behind."""
+    playlist(run, "index.m3u8", range(2))
+    (run / "live.m3u8").write_text("")
+    monkeypatch.setattr("time.sleep", lambda _: playlist(run, "live.m3u8", range(2, 4)))
+    assert present(run) == [0, 1, 2, 3]
+
+
 def test_the_run_file_gives_the_best_clock(run: Path) -> None:
     write_run_file(run, STARTED_AT_NS)
     write_manifest(run)
