@@ -217,6 +217,7 @@ class ScriptedAgent(AgentClient):
             arrived_at=self.clock.now,
             ended=False,
             clock=Clock.STARTED_AT if path.run in dict(self.told_clocks()) else Clock.ARRIVAL,
+            segment_seconds=next((file.segment_seconds for put, file in self.run_files if put == path), None),
         )
 
     def told_clocks(self) -> list[tuple[str, int]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from replay_operator.cluster.gateway import ClusterUnreachable
+from replay_operator.cluster.resources import BUFFERS
 from replay_operator.livekit.errors import LiveKitUnreachable, NoEgressCapacity, RoomNotFound
-from tests.builders import at
+from tests.builders import NAMESPACE, at
 from tests.contract.rig import Rig, run_of
 
 
@@ -203,3 +204,25 @@ async def test_a_clock_that_could_not_be_told_is_told_when_the_agent_is_back(rig
     rig.agent.away = False
     await rig.reconcile_buffer()
     assert len(rig.agent.told_clocks()) == 1
+
+
+async def test_segments_of_another_length_come_from_a_run_that_takes_over(rig: Rig) -> None:
+    rig.user_creates_buffer(segmentSeconds=10)
+    await rig.bring_up()
+    body = rig.cluster.stored(BUFFERS, NAMESPACE, "alice-screen")
+    body["spec"]["segmentSeconds"] = 2
+    rig.buffers.put(rig.cluster.add(BUFFERS, body))
+    await rig.reconcile_buffer()
+    assert [start.segment_seconds for start in rig.livekit.starts] == [10, 2]
+    assert (rig.buffer_reason, rig.livekit.stops) == ("Recording", [])
+    assert rig.buffer.status.segment_seconds == 10, "it is in force for as long as the run that has it"
+
+    rig.livekit.frames_flow()
+    rig.clock.go_on(5)
+    rig.segments_arrive()
+    await rig.look()
+    await rig.reconcile_buffer()
+    assert rig.livekit.stops == ["EG_1"]
+    await rig.look()
+    await rig.reconcile_buffer()
+    assert (rig.buffer_reason, rig.buffer.status.segment_seconds) == ("Recording", 2)

@@ -1,4 +1,4 @@
-"""Thirty captures of five buffers at once, while retention deletes right behind what they need."""
+"""Forty-five captures of five buffers at once, while retention deletes right behind what they need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.stack.stack import Stack
 from tests.testbed.audit import audit_log_size, audit_records
 
 OWNERS = 5
-CAPTURES_EACH = 6
+CAPTURES_EACH = 9
 WINDOW_SECONDS = 30
 """The least that the schema allows."""
 
@@ -30,7 +30,7 @@ KEPT = timedelta(seconds=WINDOW_SECONDS + DEFAULT_SLACK_SECONDS)
 
 MARGIN = timedelta(seconds=20)
 """How long after the click the first of the wanted segments would go if nobody held it: more than it takes to
-hold them on a slow machine, and less than it takes to cut all clips (49 s on a fast one)."""
+hold them on a slow machine, and less than it takes to cut all clips (half a second each on a fast one)."""
 
 SEGMENTS = 55
 WANTED = timedelta(seconds=4)

@@ -28,6 +28,7 @@ def seen(ended: Egress | None, *, memory: StartMemory | None = None) -> Observat
         source=SourceView(pair=PAIR, known=True),
         coverage=CoverageView(runs={"r1": run_coverage()}, known=True),
         segment_seconds=6,
+        wanted_segment_seconds=6,
         runs={"EG_two": "r2"},
         prefix_of=lambda run: f"/buffer/{run}/seg",
         memory=memory or StartMemory(),

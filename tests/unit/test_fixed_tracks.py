@@ -42,6 +42,7 @@ def seen(
         source=source,
         coverage=CoverageView(known=True),
         segment_seconds=6,
+        wanted_segment_seconds=6,
         runs={"EG_one": "r1"},
         prefix_of=lambda run: f"/buffer/{run}/seg",
         memory=memory or StartMemory(),

@@ -34,6 +34,7 @@ def seen(*egresses: Egress, until: datetime | None = NOW, newest: float = -7.0) 
         source=SourceView(),
         coverage=CoverageView(runs={"r1": run_coverage(newest=newest)}, known=True),
         segment_seconds=6,
+        wanted_segment_seconds=6,
         runs={"EG_one": "r1", "EG_two": "r2"},
         prefix_of=lambda run: f"/buffer/{run}/seg",
         flush_until=until,

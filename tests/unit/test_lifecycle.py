@@ -11,7 +11,7 @@ from replay_operator.api.replaybuffer import ReplayBuffer, StorageStatus
 from replay_operator.domain.buffer_status import buffer_status
 from replay_operator.domain.decision import Decision, Start, Stop, after_failed_start
 from replay_operator.domain.egress import Egress, RecordedPair
-from replay_operator.domain.health import stale_limit
+from replay_operator.domain.health import length_in_force, stale_limit
 from replay_operator.domain.layout import RunPath
 from replay_operator.domain.lifecycle import decide, needs_source
 from replay_operator.domain.observation import (
@@ -36,6 +36,7 @@ def seen(**parts: object) -> Observation:
         source=SourceView(pair=PAIR, known=True),
         coverage=CoverageView(known=True),
         segment_seconds=6,
+        wanted_segment_seconds=6,
         runs={"EG_one": "r1", "EG_two": "r2"},
         prefix_of=lambda run: RunPath(NAMESPACE, BUFFER_UID, run).filename_prefix("/buffer"),
     )
@@ -280,6 +281,30 @@ def test_a_run_is_renewed_at_its_maximum_age() -> None:
     assert actions(decide(recorded(OLD), old, NOW)) == [("start", "TR_VC1")]
     young = handing_over(OLD, covered=("r1",), max_run_age=timedelta(seconds=400))
     assert actions(decide(recorded(OLD), young, NOW)) == []
+
+
+def test_another_length_of_segments_hands_over_and_stops_nothing_healthy() -> None:
+    # Its newest segment came 9 s ago: too long for segments of 2 s, and just right for those of 10 s.
+    run = run_coverage(newest=-20, arrived=-9).model_copy(update={"segment_seconds": 10})
+    coverage = CoverageView(runs={"r1": run}, known=True, as_of=NOW)
+    in_force = length_in_force(2, coverage, ["r1"])
+    assert in_force == 10
+    view = handing_over(OLD, segment_seconds=in_force, wanted_segment_seconds=2)
+    decision = decide(recorded(OLD), replace(view, coverage=coverage), NOW)
+    assert actions(decision) == [("start", "TR_VC1")]
+    assert decision.state is BufferState.RECORDING
+    same = replace(view, coverage=coverage, wanted_segment_seconds=10)
+    assert actions(decide(recorded(OLD), same, NOW)) == []
+
+
+def test_of_two_runs_the_longer_segments_are_reckoned_with_and_of_none_those_that_are_wanted() -> None:
+    runs = {
+        name: run_coverage(run=name).model_copy(update={"segment_seconds": seconds})
+        for name, seconds in (("old", 10), ("new", 2), ("nobody knows", None))
+    }
+    coverage = CoverageView(runs=runs, known=True)
+    assert length_in_force(2, coverage, ["old", "new", "nobody knows"]) == 10
+    assert length_in_force(4, coverage, ["nobody knows", "not on disk yet"]) == 4
 
 
 def test_sound_that_comes_late_starts_a_run_with_both() -> None:

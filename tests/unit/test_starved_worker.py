@@ -53,6 +53,7 @@ def seen(*egresses: Egress, covered: tuple[str, ...]) -> Observation:
         source=SourceView(),
         coverage=CoverageView(runs={run: run_coverage(run) for run in covered}, known=True),
         segment_seconds=6,
+        wanted_segment_seconds=6,
         runs={"EG_one": "r1", "EG_two": "r2"},
         prefix_of=lambda run: f"/buffer/{run}/seg",
         starved=frozenset({"EG_one", "EG_two"}),

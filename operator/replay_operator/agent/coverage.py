@@ -183,5 +183,6 @@ def _described(run: RunState) -> RunCoverage | None:
         arrived_at=at(complete.arrived_at_ns),
         ended=run.ended,
         clock=source,
+        segment_seconds=run.run_file.segment_seconds if run.run_file is not None else None,
         clock_shift_milliseconds=clock_shift_milliseconds(complete.first, complete.last, complete.count),
     )

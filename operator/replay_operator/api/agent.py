@@ -106,6 +106,7 @@ class Refused(ApiModel):
 class RunCoverage(ApiModel):
     """What lies on disk of one run. Only complete segments count (DESIGN §6.7).
 
+    `segment_seconds` is what the run was asked to make; absent where nothing tells it.
     `clock_shift_milliseconds` is how much later than the run's first segments its newest ones come to the
     disk, measured against their media time; 0 while that cannot be told.
     """
@@ -119,6 +120,7 @@ class RunCoverage(ApiModel):
     arrived_at: AwareDatetime
     ended: bool
     clock: Clock
+    segment_seconds: int | None = None
     clock_shift_milliseconds: int = 0
 
 

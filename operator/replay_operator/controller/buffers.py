@@ -22,6 +22,7 @@ from replay_operator.controller.writer import StatusWriter
 from replay_operator.domain.breaker import Breaker
 from replay_operator.domain.buffer_status import buffer_status
 from replay_operator.domain.decision import Decision, Stop
+from replay_operator.domain.health import length_in_force
 from replay_operator.domain.layout import RunPath, buffer_path
 from replay_operator.domain.lifecycle import decide, needs_source
 from replay_operator.domain.observation import Observation, SourceView, StartMemory
@@ -152,7 +153,7 @@ class BufferReconciler:
             buffer = await self._write(buffer, decision, seen)  # a user sees it at once, starts take seconds
         if seen.source.known and not decision.actions and decision.memory == StartMemory():
             self._looked_up[uid] = self._clock()  # else what was seen there is still to be acted on
-        acted = await self._act(buffer, decision, seen.segment_seconds)
+        acted = await self._act(buffer, decision, seen.wanted_segment_seconds)
         self._memories[uid] = acted.memory
         if acted.state not in _LAST_RUN_MATTERS:
             self._records.forget(uid)
@@ -170,11 +171,14 @@ class BufferReconciler:
         uid = buffer.metadata.uid
         view = await self._records.view(buffer)
         runs = {e.id: path.run for e in view.egresses if (path := self._egresses.run_of(e))}
+        coverage = self._coverage.of(buffer_path(self._settings.namespace, uid))
+        wanted_segment_seconds = buffer.spec.segment_seconds or self._settings.segment_seconds
         seen = Observation(
             livekit=view,
             source=SourceView(),
-            coverage=self._coverage.of(buffer_path(self._settings.namespace, uid)),
-            segment_seconds=buffer.spec.segment_seconds or self._settings.segment_seconds,
+            coverage=coverage,
+            segment_seconds=length_in_force(wanted_segment_seconds, coverage, runs.values()),
+            wanted_segment_seconds=wanted_segment_seconds,
             runs=runs,
             prefix_of=lambda run: RunPath(self._settings.namespace, uid, run).filename_prefix(
                 self._settings.root

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from replay_operator.api.agent import RunCoverage
 from replay_operator.domain.egress import Egress, ns_to_datetime
-from replay_operator.domain.observation import Observation
+from replay_operator.domain.observation import CoverageView, Observation
 
 STALE_AFTER_SEGMENTS = 2
 STALE_SLACK = timedelta(seconds=3)
@@ -54,6 +55,18 @@ def run_health(
     begun = egress.media_started_at or ns_to_datetime(egress.started_at_ns)
     limit = begun + timedelta(seconds=STALE_AFTER_SEGMENTS * segment_seconds) + FIRST_SEGMENT_SLACK
     return (Health.STARTING if now <= limit else Health.STALE), limit
+
+
+def length_in_force(wanted: int, coverage: CoverageView, runs: Collection[str]) -> int:
+    """Give the segment length to reckon with: a run keeps the one it was started with.
+
+    Args:
+        wanted: What a new run is asked for, seconds.
+        coverage: What lies on disk of the buffer.
+        runs: The runs that are being written; of several the longest counts, for nothing comes sooner.
+    """
+    found = [coverage.runs[name].segment_seconds for name in runs if name in coverage.runs]
+    return max((seconds for seconds in found if seconds is not None), default=wanted)
 
 
 def health_of(egress: Egress, seen: Observation, now: datetime) -> tuple[Health, datetime]:

@@ -75,6 +75,7 @@ class StartMemory:
 class Observation:
     """Everything that a decision looks at.
 
+    `segment_seconds` is the length in force; `wanted_segment_seconds` what the next run is asked for.
     `runs` names the run of each egress id; `prefix_of` gives the filename prefix of a run of this buffer.
     `workers` names the pod of each egress id, where that is known; `doomed` are the egresses whose worker is
     told to go, `lost` those whose worker is gone, `starved` those that should leave a worker without CPU.
@@ -88,6 +89,7 @@ class Observation:
     source: SourceView
     coverage: CoverageView
     segment_seconds: int
+    wanted_segment_seconds: int
     runs: Mapping[str, str]
     prefix_of: Callable[[str], str]
     memory: StartMemory = field(default_factory=StartMemory)

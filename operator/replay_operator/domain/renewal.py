@@ -58,11 +58,19 @@ def reason_to_renew(
     if egress.id in seen.starved and age >= STARVED_MIN_AGE:
         return "its worker has no CPU left"
     run = seen.coverage.runs.get(seen.runs.get(egress.id, ""))
-    if run is not None and is_clock_wrong(run, age, seen.segment_seconds):
-        return "its clock drifts or has jumped, or its worker falls behind"
+    if run is not None and (shown := _shown_by_its_files(run, age, seen)):
+        return shown
     if wanted is not None and has_new_track(wanted, egress):
         return "its source publishes other tracks now"
     return FLUSH if _wants_flush(egress, seen, now) else None
+
+
+def _shown_by_its_files(run: RunCoverage, age: timedelta, seen: Observation) -> str | None:
+    if run.segment_seconds not in (None, seen.wanted_segment_seconds):
+        return "its segments are to have another length"
+    if is_clock_wrong(run, age, seen.segment_seconds):
+        return "its clock drifts or has jumped, or its worker falls behind"
+    return None
 
 
 def _wants_flush(egress: Egress, seen: Observation, now: datetime) -> bool:
