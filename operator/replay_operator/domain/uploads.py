@@ -41,8 +41,8 @@ LONGEST_PAUSE = timedelta(hours=1)
 BELIEVED_FOR = timedelta(hours=1)
 """So long after an object was verified the local copy may go without another look at the bucket.
 
-Later a rule may have expired the object, or somebody deleted it because the volume had the clip. Longer than a
-restart: a clip whose local copy went while that was not written yet would be missed on the volume.
+Later a rule may have expired the object, or somebody deleted it because the volume had the clip. Longer than
+a restart: a clip whose local copy went while that was not written yet would be missed on the volume.
 """
 
 _MOST_OF_A_JOBS_MESSAGE = 500
