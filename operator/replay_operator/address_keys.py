@@ -9,7 +9,12 @@ from replay_operator.domain.signed_address import SigningKey, WeakKeyError
 from replay_operator.secret_files import SecretFiles
 
 KEY_FILES = ("preview-key", "previous-preview-key")
-"""Both are accepted, so that signer and agent need not change over at the same instant."""
+"""Both are accepted, and only the first one signs. Nobody can try an address twice.
+
+So a new key is the second one first, until the agent has it: only then may the signer, whose mount may be the
+earlier one, see it as the first. To sign with the old one while there is one would only move the fault to the
+end, where the agent may be the first that has it no more.
+"""
 
 _logger = logging.getLogger(__name__)
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from replay_operator.secret_files import SecretFiles
 
 TOKEN_FILES = ("token", "previous-token")
-"""Both are accepted, so that server and clients need not change over at the same instant."""
+"""Both are accepted, so that clients may go on with the old one until they are changed over.
+
+One that comes with the new one before the server has it has to try the old one then, as `AgentClient` does.
+"""
 
 
 def bearer_token(authorization: str) -> str | None:

@@ -30,6 +30,8 @@ class Answering:
     token_file: Path
     status: int = 200
     body: str = "{}"
+    accepts: str = ""
+    """The one token that it knows; empty: it takes any."""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
 
@@ -38,6 +40,8 @@ async def agent(tmp_path: Path) -> AsyncIterator[Answering]:
     async def handle(request: web.Request) -> web.Response:
         await request.read()
         answering.asked.append((request.method, request.path_qs, request.headers["Authorization"]))
+        if answering.accepts and request.headers["Authorization"] != f"Bearer {answering.accepts}":
+            return web.Response(status=401, text="none that this agent accepts")
         return web.Response(status=answering.status, text=answering.body)
 
     app = web.Application()
@@ -107,6 +111,35 @@ async def test_a_rotated_token_is_in_force_at_the_next_request(agent: Answering)
     agent.token_file.write_text("the-next-token")
     await agent.client.put_run(PATH, RUN)
     assert [headers for *_, headers in agent.asked] == [f"Bearer {TOKEN}", "Bearer the-next-token"]
+
+
+async def test_an_agent_that_knows_only_the_token_of_before_is_asked_with_that_one(agent: Answering) -> None:
+    agent.token_file.write_text("the-next-token")
+    agent.token_file.with_name("previous-token").write_text(f"{TOKEN}\n")
+    agent.accepts, agent.body = TOKEN, '{"epoch": 3, "seq": 7}'
+    assert await agent.client.put_policy(Policy(epoch=3, seq=7, complete=True)) == PolicyAck(epoch=3, seq=7)
+    agent.accepts = "the-next-token"
+    await agent.client.put_run(PATH, RUN)
+    sent = [headers.removeprefix("Bearer ") for *_, headers in agent.asked]
+    assert sent == ["the-next-token", TOKEN, "the-next-token"]
+
+
+async def test_an_agent_that_knows_neither_token_is_asked_twice_and_no_more(agent: Answering) -> None:
+    agent.token_file.with_name("previous-token").write_text("the-token-of-before")
+    agent.accepts = "another"
+    with pytest.raises(AgentUnavailable, match=r"answered 401 to PUT /v1/runs/.*none that") as failed:
+        await agent.client.put_run(PATH, RUN)
+    assert "the-token-of-before" not in str(failed.value)
+    assert len(agent.asked) == 2
+
+
+@pytest.mark.parametrize("status", [404, 409, 503])
+async def test_only_a_refused_token_has_the_one_of_before_tried(agent: Answering, status: int) -> None:
+    agent.token_file.with_name("previous-token").write_text("the-token-of-before")
+    agent.status = status
+    with pytest.raises(AgentUnavailable):
+        await agent.client.put_run(PATH, RUN)
+    assert len(agent.asked) == 1
 
 
 @pytest.mark.parametrize("status", [401, 404, 409, 500, 503])

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from openapi_spec_validator import validate
+from yarl import URL
 
+from replay_operator.address_keys import KEY_FILES, AddressKeys
 from replay_operator.api.replaycapture import ReplayCaptureSpec
 from replay_operator.cluster.gateway import ClusterError, ClusterUnreachable, Forbidden
 from replay_operator.cluster.resources import BUFFERS, CAPTURES, ResourceType
@@ -258,6 +260,30 @@ async def test_the_key_of_before_does_not_sign(back_end: BackEnd) -> None:
     status, answer = await back_end.ask("/v1/buffers/alice-screen/preview")
     assert status == 503
     assert "preview-key" in answer["detail"]
+
+
+async def test_the_rotation_that_is_documented_refuses_no_address_whichever_mount_comes_first(
+    back_end: BackEnd, tmp_path: Path
+) -> None:
+    following = SigningKey(b"a-secret-that-nobody-guesses-0002")
+    steps = ((KEY,), (KEY, following), (following, KEY), (following,))
+    agent = tmp_path / "agent"
+    agent.mkdir()
+    accepted = AddressKeys(agent)
+    for before, after in pairwise(steps):
+        for of_operator, of_agent in ((before, before), (after, before), (before, after), (after, after)):
+            mount(back_end.secrets, of_operator)
+            mount(agent, of_agent)
+            _, answer = await back_end.ask("/v1/buffers/alice-screen/preview")
+            check_address(accepted.current(), Scope("buffer", BUFFER_UID), URL(answer["url"]).query, NOW)
+
+
+def mount(directory: Path, keys: tuple[SigningKey, ...]) -> None:
+    """What the kubelet does, at its own time on each node."""
+    for name in KEY_FILES:
+        (directory / name).unlink(missing_ok=True)
+    for name, key in zip(KEY_FILES, keys, strict=False):
+        (directory / name).write_bytes(key.secret)
 
 
 async def test_no_address_is_logged(back_end: BackEnd, caplog: pytest.LogCaptureFixture) -> None:

@@ -386,6 +386,90 @@ async def test_a_local_copy_of_a_clip_that_did_not_get_there_stays() -> None:
     assert rig.agent.dropped_clips == []
 
 
+def switched(rig: Rig, **settings: Any) -> Rig:
+    """The next process of an install whose settings of uploads have changed."""
+    new = Rig(rig.outside, uploads=bucket().model_copy(update={"keep_local_copy": False, **settings}))
+    for body in rig.cluster.all_of(CAPTURES):
+        new.captures.put(body)
+    for body in rig.cluster.all_of(JOBS):
+        new.operator.inbox.job("ADDED", body)
+    return new
+
+
+async def verified_long_ago(rig: Rig) -> Rig:
+    await uploaded(rig)
+    rig.clock.go_on(9000)
+    return rig
+
+
+async def test_clips_that_were_verified_before_the_switch_are_looked_for_where_they_were_and_then_dropped(
+    rig: Rig,
+) -> None:
+    await verified_long_ago(rig)
+    new = switched(rig, prefix="another")
+    await new.look()
+    await new.reconcile_capture()
+    assert new.agent.dropped_clips == []
+    assert said(new) == (UploadState.PENDING, ConditionStatus.FALSE, "UploadPending")
+    _, second = uploads(new)
+    [container] = new.cluster.stored(JOBS, NAMESPACE, second)["spec"]["template"]["spec"]["containers"]
+    variables = {v["name"]: v.get("value", "") for v in container["env"]}
+    assert UploadRequest.model_validate_json(variables[UPLOAD_REQUEST_VARIABLE]).key == KEY
+    ends(new, second, SENT)
+    await new.reconcile_capture()
+    assert [dropped.path for dropped in new.agent.dropped_clips] == [CLIP.path]
+    assert new.capture.status.upload is not None
+    assert new.capture.status.upload.local_copy is LocalCopy.DROPPED
+
+
+async def test_many_clips_that_were_verified_before_the_switch_wait_for_their_places(rig: Rig) -> None:
+    await verified_long_ago(rig)
+    uids = [other_clip(rig, number) for number in (1, 2)]
+    new = switched(rig, max_jobs=1)
+    await new.look()
+    for uid in (CAPTURE_UID, *uids):
+        await new.operator.captures.reconcile(uid)
+    assert len(uploads(new)) == 2, "the one of before, and one more"
+    assert value(new, "replay_upload_clips", state="Pending") == 3
+    await new.woken()
+    ends(new, uploads(new)[1], SENT)
+    await new.reconcile_capture()
+    assert Key(Kind.CAPTURE, uids[0]) in await new.woken()
+
+
+async def test_what_the_bucket_has_lost_keeps_its_local_copy(rig: Rig) -> None:
+    await verified_long_ago(rig)
+    new = switched(rig)
+    await new.look()
+    await new.reconcile_capture()
+    ends(new, uploads(new)[1], failed(UploadErrorReason.BUCKET_MISSING))
+    assert await new.reconcile_capture() == 60
+    assert said(new) == (UploadState.RETRYING, ConditionStatus.FALSE, "BucketMissing")
+    assert new.agent.dropped_clips == []
+
+
+async def test_what_was_verified_in_another_bucket_stays_on_the_volume_and_costs_nothing(rig: Rig) -> None:
+    await uploaded(rig)
+    new = switched(rig, bucket="another")
+    await new.look()
+    writes = len(new.cluster.writes)
+    await new.reconcile_capture()
+    assert (new.agent.dropped_clips, len(new.cluster.writes)) == ([], writes)
+    new.user_changes_capture(ttlSecondsAfterFinished=0)
+    await new.reconcile_capture()
+    assert not exists(new), "nothing is left to do for it"
+
+
+async def test_a_clip_whose_local_copy_is_not_ours_is_not_verified_again_and_again() -> None:
+    rig = with_bucket(keep_local_copy=False)
+    rig.agent.refused_clip = "it belongs to another capture"
+    await uploaded(rig)
+    writes = len(rig.cluster.writes)
+    rig.clock.go_on(9000)
+    assert await rig.reconcile_capture() is None
+    assert len(rig.cluster.writes) == writes
+
+
 # --- deleting
 
 

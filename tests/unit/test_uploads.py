@@ -67,7 +67,7 @@ def decide(
     found: ReplayCapture, job: UploadJob | None = None, seconds: float = 2, **known: bool
 ) -> UploadDecision:
     usual = {"keep_local_copy": True, "extras_are_made": True, "place_is_free": True}
-    return decide_upload(found, job, at(seconds), **usual | known)
+    return decide_upload(found, job, at(seconds), bucket="clips", **usual | known)
 
 
 def uploaded(decision: UploadDecision) -> Condition:
@@ -190,11 +190,72 @@ def test_the_local_copy_goes_only_after_the_url_is_written_and_only_once() -> No
     assert decide(dropped, job, keep_local_copy=False).act is UploadAct.NOTHING
 
 
+def verified(seconds: float = 2, url: str = URL) -> ReplayCapture:
+    result = DONE.model_copy(update={"url": url})
+    return after(
+        ready(), decide(ready(), UploadJob(attempt=1, has_ended=True, result=result), seconds=seconds)
+    )
+
+
+def test_a_local_copy_that_could_not_go_at_once_may_still_go_for_an_hour() -> None:
+    soon = decide(verified(), seconds=3600, keep_local_copy=False)
+    assert (soon.act, soon.status) == (UploadAct.DROP_LOCAL_COPY, verified().status)
+
+
+def test_no_local_copy_goes_on_an_old_word_the_bucket_is_asked_once_more() -> None:
+    old = UploadJob(attempt=1, has_ended=True)
+    waits = decide(verified(), old, seconds=10**7, keep_local_copy=False, place_is_free=False)
+    assert (waits.act, told_of(waits)) == (UploadAct.NOTHING, Upload(attempts=1))
+    assert (uploaded(waits).status, uploaded(waits).reason) == (ConditionStatus.FALSE, "UploadPending")
+    assert waits.status.clip == CLIP.model_copy(update={"url": URL}), "it is there as far as is known"
+    asks = decide(after(ready(), waits), old, seconds=10**7 + 1, keep_local_copy=False)
+    assert (asks.act, asks.attempt, asks.status) == (UploadAct.START, 2, waits.status)
+    assert decide(verified(), old, seconds=10**7, keep_local_copy=False).attempt == 2
+    again = UploadJob(attempt=2, has_ended=True, result=DONE)
+    sure = decide(after(ready(), asks), again, seconds=10**7 + 9, keep_local_copy=False)
+    assert (sure.act, told_of(sure)) == (
+        UploadAct.DROP_LOCAL_COPY,
+        Upload(state=UploadState.VERIFIED, attempts=2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (UploadErrorReason.BUCKET_MISSING, UploadState.RETRYING),
+        (UploadErrorReason.CLIP_CHANGED, UploadState.FAILED),
+    ],
+)
+def test_a_local_copy_stays_when_the_bucket_does_not_have_the_clip_any_more(
+    reason: UploadErrorReason, state: UploadState
+) -> None:
+    asks = decide(verified(), seconds=10**7, keep_local_copy=False)
+    job = UploadJob(attempt=2, has_ended=True, result=failure(reason))
+    told = decide(after(ready(), asks), job, seconds=10**7 + 9, keep_local_copy=False)
+    assert (told.act, told_of(told).state) == (UploadAct.NOTHING, state)
+
+
+def test_an_attempt_that_was_asked_for_by_hand_lets_the_copy_go_though_the_condition_is_old() -> None:
+    by_hand = with_status(verified(), upload=Upload(attempts=1))
+    job = UploadJob(attempt=2, has_ended=True, result=DONE)
+    assert decide(by_hand, job, seconds=10**7, keep_local_copy=False).act is UploadAct.DROP_LOCAL_COPY
+
+
+@pytest.mark.parametrize("bucket", ["another", "clips-2", "clip"])
+def test_a_clip_that_was_verified_in_another_bucket_keeps_its_local_copy(bucket: str) -> None:
+    elsewhere = verified(url=f"s3://{bucket}/{CLIP.path}")
+    for seconds in (3, 10**7):
+        decision = decide(elsewhere, seconds=seconds, keep_local_copy=False)
+        assert (decision.act, decision.status) == (UploadAct.NOTHING, elsewhere.status)
+    assert is_at_rest(elsewhere, keep_local_copy=False, bucket="clips")
+
+
 def test_a_clip_is_at_rest_when_it_is_there_or_given_up_and_its_local_copy_is_as_wanted() -> None:
     def rests(*, keep: bool, **upload: Any) -> bool:
-        return is_at_rest(with_status(ready(), upload=Upload(**upload)), keep_local_copy=keep)
+        there = with_status(ready(), upload=Upload(**upload), clip=CLIP.model_copy(update={"url": URL}))
+        return is_at_rest(there, keep_local_copy=keep, bucket="clips")
 
-    assert not is_at_rest(ready(), keep_local_copy=True)
+    assert not is_at_rest(ready(), keep_local_copy=True, bucket="clips")
     for state in (UploadState.PENDING, UploadState.RETRYING):
         assert not rests(keep=True, state=state)
     assert rests(keep=False, state=UploadState.FAILED)

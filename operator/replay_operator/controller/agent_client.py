@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ from pydantic import ValidationError
 from replay_operator.api.agent import ClipDeletion, Coverage, Policy, PolicyAck, Refused, RunFile
 from replay_operator.api.model import ApiModel
 from replay_operator.api.volume_facts import AgentFacts
+from replay_operator.bearer_tokens import TOKEN_FILES
 from replay_operator.domain.layout import RunPath
 
 REQUEST_TIMEOUT = timedelta(seconds=5)
@@ -32,7 +35,8 @@ class NotItsClip(Exception):
 class AgentClient:
     """Talks to the one agent of the install.
 
-    The token is read from its file for each request: a rotated Secret is in force at once.
+    The token is read from its file for each request: a rotated Secret is in force at once. The agent's mount
+    may follow a minute later: if it refuses the token it is asked with `previous-token`, where there is one.
     """
 
     def __init__(self, url: str, token_file: Path, session: aiohttp.ClientSession) -> None:
@@ -97,25 +101,37 @@ class AgentClient:
         refusal_is_answer: int = 0,
     ) -> bytes:
         try:
-            async with aiofiles.open(self._token_file, encoding="utf-8") as file:
-                token = (await file.read()).strip()
-            async with self._session.request(
-                method,
-                self._url + path,
-                params=query,
-                data=body.model_dump_json(by_alias=True, exclude_none=True) if body else None,
-                headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT.total_seconds()),
-            ) as response:
-                text = await response.read()
-                if response.ok or response.status == refusal_is_answer:
-                    return text
-                said = text[:200].decode(errors="replace")
-                raise AgentUnavailable(f"the agent answered {response.status} to {method} {path}: {said}")
+            status, text = await self._ask(await _secret(self._token_file), method, path, body, query)
+            if status == HTTPStatus.UNAUTHORIZED:
+                with suppress(FileNotFoundError):
+                    before = await _secret(self._token_file.with_name(TOKEN_FILES[1]))
+                    status, text = await self._ask(before, method, path, body, query)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AgentUnavailable(
                 f"the agent did not answer {method} {path}: {type(error).__name__}"
             ) from error
+        if status < HTTPStatus.BAD_REQUEST or status == refusal_is_answer:
+            return text
+        said = text[:200].decode(errors="replace")
+        raise AgentUnavailable(f"the agent answered {status} to {method} {path}: {said}")
+
+    async def _ask(
+        self, token: str, method: str, path: str, body: ApiModel | None, query: Mapping[str, str] | None
+    ) -> tuple[int, bytes]:
+        async with self._session.request(
+            method,
+            self._url + path,
+            params=query,
+            data=body.model_dump_json(by_alias=True, exclude_none=True) if body else None,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT.total_seconds()),
+        ) as response:
+            return response.status, await response.read()
+
+
+async def _secret(path: Path) -> str:
+    async with aiofiles.open(path, encoding="utf-8") as file:
+        return (await file.read()).strip()
 
 
 def _read(model: type[T], text: bytes) -> T:

@@ -28,7 +28,7 @@ from replay_operator.controller.jobs import JobStore
 from replay_operator.controller.upload_figures import UploadFigures
 from replay_operator.controller.upload_places import UploadPlaces
 from replay_operator.controller.writer import StatusWriter
-from replay_operator.domain.upload_target import UploadTarget, object_key, object_tags
+from replay_operator.domain.upload_target import UploadTarget, key_in_bucket, object_key, object_tags
 from replay_operator.domain.uploads import (
     UPLOADED,
     UploadAct,
@@ -93,9 +93,7 @@ class ClipUploads:
         Args:
             capture: That `look_after` has looked after.
         """
-        if capture.status.upload is None or capture.metadata.uid in self._not_ours:
-            return False
-        return not is_at_rest(capture, keep_local_copy=self._settings.target.keep_local_copy)
+        return capture.status.upload is not None and not self._is_at_rest(capture)
 
     async def look_after(self, capture: ReplayCapture) -> tuple[ReplayCapture, float | None]:
         """Bring the clip of a finished capture forward.
@@ -106,8 +104,7 @@ class ClipUploads:
         Raises:
             Conflict: The object has changed since it was read.
         """
-        keeps = self._settings.target.keep_local_copy
-        if is_at_rest(capture, keep_local_copy=keeps):
+        if self._is_at_rest(capture):
             return capture, None
         uid = capture.metadata.uid
         job = await self._newest_job(capture)
@@ -115,7 +112,8 @@ class ClipUploads:
             capture,
             job,
             self._clock(),
-            keep_local_copy=keeps,
+            keep_local_copy=self._keeps_local_copy(uid),
+            bucket=self._settings.target.bucket,
             extras_are_made=self._extras_are_made(uid),
             place_is_free=self._places.is_free,
         )
@@ -132,9 +130,16 @@ class ClipUploads:
             self._places.started(uid)
         if before.status.upload != capture.status.upload:
             self._places.look()  # the end of an attempt has freed a place
-        if decision.act is UploadAct.DROP_LOCAL_COPY and uid not in self._not_ours:
+        if decision.act is UploadAct.DROP_LOCAL_COPY:
             return await self._drop_local_copy(capture)
         return capture, self._seconds_until(decision)
+
+    def _is_at_rest(self, capture: ReplayCapture) -> bool:
+        keeps = self._keeps_local_copy(capture.metadata.uid)
+        return is_at_rest(capture, keep_local_copy=keeps, bucket=self._settings.target.bucket)
+
+    def _keeps_local_copy(self, uid: str) -> bool:
+        return self._settings.target.keep_local_copy or uid in self._not_ours
 
     async def _newest_job(self, capture: ReplayCapture) -> UploadJob | None:
         jobs = self._upload_jobs.of_capture(capture.metadata.uid)
@@ -166,6 +171,8 @@ class ClipUploads:
         if clip is None:
             raise ValueError(f"ReplayCapture {capture.metadata.name}: an upload was wanted before its clip")
         owner = source.owner if source is not None else None
+        # What was there once is looked for where it was, not sent a second time below another prefix.
+        known = key_in_bucket(clip.url, target.bucket) if clip.url is not None else None
         return UploadRequest(
             capture_uid=capture.metadata.uid,
             archive_directory=ARCHIVE_MOUNT,
@@ -173,7 +180,7 @@ class ClipUploads:
             bytes=clip.bytes,
             sha256=clip.sha256,
             bucket=target.bucket,
-            key=object_key(target, clip.path),
+            key=known or object_key(target, clip.path),
             endpoint=target.endpoint,
             region=target.region,
             tags=object_tags(target, namespace=capture.metadata.namespace, owner=owner),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from replay_operator.api.capture_job import ExitCode
-from replay_operator.api.meta import ConditionStatus, set_condition
+from replay_operator.api.meta import ConditionStatus, find_condition, set_condition
 from replay_operator.api.replaycapture import (
     NewsOf,
     Notification,
@@ -27,6 +27,7 @@ from replay_operator.api.upload_job import (
     UploadResult,
 )
 from replay_operator.domain.status_contract import READY, is_true
+from replay_operator.domain.upload_target import key_in_bucket
 
 UPLOADED = "Uploaded"
 """Type of the condition. It is none of kstatus's: a clip that is on the archive volume only is ready."""
@@ -37,6 +38,12 @@ FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=1)
 """A bucket that is away is asked once an hour for each clip, for ever: the clip goes there in the end."""
 
+BELIEVED_FOR = timedelta(hours=1)
+"""So long after an object was verified the local copy may go without another look at the bucket.
+
+Later a rule may have expired the object, or somebody deleted it because the volume had the clip. Longer than
+a restart: a clip whose local copy went while that was not written yet would be missed on the volume.
+"""
 
 _MOST_OF_A_JOBS_MESSAGE = 500
 """Of the 1024 characters of an UploadError's message."""
@@ -86,17 +93,20 @@ def is_under_way(capture: ReplayCapture) -> bool:
     return upload is not None and upload.state in (UploadState.PENDING, UploadState.RETRYING)
 
 
-def is_at_rest(capture: ReplayCapture, *, keep_local_copy: bool) -> bool:
+def is_at_rest(capture: ReplayCapture, *, keep_local_copy: bool, bucket: str) -> bool:
     """Say whether nothing is left to do for a clip, whatever Jobs there are.
 
     Args:
         capture: Any capture.
         keep_local_copy: Whether the clip stays on the archive volume too.
+        bucket: Of the install: what is said to be in another one cannot be looked at any more.
     """
-    upload = capture.status.upload
+    upload, clip = capture.status.upload, capture.status.clip
     if upload is None or is_under_way(capture):
         return False
-    return upload.state is UploadState.FAILED or keep_local_copy or upload.local_copy is LocalCopy.DROPPED
+    if upload.state is UploadState.FAILED or keep_local_copy or upload.local_copy is LocalCopy.DROPPED:
+        return True
+    return clip is None or clip.url is None or key_in_bucket(clip.url, bucket) is None
 
 
 def decide_upload(
@@ -105,6 +115,7 @@ def decide_upload(
     now: datetime,
     *,
     keep_local_copy: bool,
+    bucket: str,
     extras_are_made: bool,
     place_is_free: bool,
 ) -> UploadDecision:
@@ -115,17 +126,21 @@ def decide_upload(
         job: Its newest upload Job.
         now: Time of the decision.
         keep_local_copy: Whether the clip stays on the archive volume too.
+        bucket: Of the install.
         extras_are_made: Whether the capture's own Job has ended: digest and picture are there, or never come.
         place_is_free: Whether one more upload Job may run.
     """
     if capture.status.clip is None or not is_true(capture.status.conditions, READY):
         return UploadDecision(UploadAct.NOTHING, capture.status)
     known = _settled(capture, job, now)
+    if is_at_rest(known, keep_local_copy=keep_local_copy, bucket=bucket):
+        return UploadDecision(UploadAct.NOTHING, known.status)
+    if _upload(known).state is UploadState.VERIFIED:
+        has_just_ended = _upload(known).attempts > _upload(capture).attempts
+        if has_just_ended or _is_believed(known, now):
+            return UploadDecision(UploadAct.DROP_LOCAL_COPY, known.status)
+        known = _to_be_verified_again(known, now)
     upload, status = _upload(known), known.status
-    if is_at_rest(known, keep_local_copy=keep_local_copy):
-        return UploadDecision(UploadAct.NOTHING, status)
-    if upload.state is UploadState.VERIFIED:
-        return UploadDecision(UploadAct.DROP_LOCAL_COPY, status)
     if upload.next_attempt_time is not None and now < upload.next_attempt_time:
         return UploadDecision(UploadAct.NOTHING, status, recheck=upload.next_attempt_time)
     runs = job is not None and not job.has_ended
@@ -157,6 +172,18 @@ def with_upload_news(status: ReplayCaptureStatus) -> ReplayCaptureStatus:
 
 def _upload(capture: ReplayCapture) -> Upload:
     return capture.status.upload or Upload()
+
+
+def _is_believed(capture: ReplayCapture, now: datetime) -> bool:
+    told = find_condition(capture.status.conditions, UPLOADED)
+    return told is not None and now - told.last_transition_time < BELIEVED_FOR
+
+
+def _to_be_verified_again(capture: ReplayCapture, now: datetime) -> ReplayCapture:
+    """Put a clip into the line once more: one more attempt finds it in the bucket, or sends it again."""
+    again = "The clip was verified some time ago: it is looked for once more before its local copy goes."
+    upload = Upload(attempts=_upload(capture).attempts)
+    return _with(capture, upload, now, uploaded=ConditionStatus.FALSE, reason=WAITING, message=again)
 
 
 def _settled(capture: ReplayCapture, job: UploadJob | None, now: datetime) -> ReplayCapture:
