@@ -59,7 +59,6 @@ annotations:
 {{- $names := list .Values.livekit.existingSecret (include "replay.agentSecret" .) }}
 {{- with .Values.catalogue }}
 {{- if eq .database "Postgres" }}{{ $names = append $names .postgres.existingSecret }}{{ end }}
-{{- if .api.enabled }}{{ $names = append $names .api.existingSecret }}{{ end }}
 {{- $names = append $names .quotaCache.existingSecret }}
 {{- end }}
 {{- with .Values.preview }}
