@@ -192,7 +192,7 @@ class OperatorSettings(CatalogueSettings):
     capture_node_labels: Annotated[
         str,
         Field(
-            pattern="^$|^[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*$",
+            pattern="^$|^[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*$",
             description="Labels, name=value and commas, that the node of a capture Job must carry.",
         ),
     ] = ""

@@ -29,7 +29,7 @@ def schema_text(values: Sequence[Value]) -> str:
         section = root
         for key in value.path[:-1]:
             section = section["properties"].setdefault(key, _section())
-        section["properties"][value.path[-1]] = _leaf(value)
+        section["properties"][value.path[-1]] = schema_of(value)
     return json.dumps(root, indent=2) + "\n"
 
 
@@ -37,6 +37,11 @@ def _section() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": {}}
 
 
-def _leaf(value: Value) -> dict[str, Any]:
+def schema_of(value: Value) -> dict[str, Any]:
+    """Make the schema of one value.
+
+    Args:
+        value: With the words of its comment.
+    """
     type_ = {} if value.default is None else {"type": _TYPES[type(value.default)]}
     return {"description": value.text, **type_, **value.words}

@@ -3,6 +3,7 @@
 import ast
 import base64
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.helm.__main__ import differing
 from tests.helm.base_manifests import base_manifests
 from tests.helm.chart import CHART, ROOT, Json, objects_of, render, render_text
 from tests.helm.snapshots import SNAPSHOTS, snapshots
+from tests.helm.values_comments import read_values
 from tests.helm.variants import VARIANTS
 from tests.unit.test_upload_jobs import UPLOAD_REQUEST, UPLOAD_SETTINGS
 
@@ -129,6 +131,74 @@ def test_people_reach_the_port_of_the_preview_and_no_other() -> None:
     assert path["backend"]["service"] == {"name": "replay-preview", "port": {"name": "preview"}}
     assert [port["targetPort"] for port in everything["Service", "replay-preview"]["spec"]["ports"]] == [
         "preview"
+    ]
+
+
+LISTS = ("metricsFrom", "webhooksFrom", "catalogueApiFrom", "previewFrom", "previewApiFrom")
+
+
+def ingress_rules(empty: tuple[str, ...]) -> dict[tuple[str, str], Json]:
+    """The rules with everything switched on, by the policy and the port, where some lists have nobody."""
+    policies = {"enabled": True, **{name: [] for name in empty}}
+    found = render({**VARIANTS["everything"], "networkPolicy": policies})
+    return {
+        (policy["metadata"]["name"], port["port"]): rule
+        for policy in found
+        if policy["kind"] == "NetworkPolicy"
+        for rule in policy["spec"]["ingress"]
+        for port in rule["ports"]
+    }
+
+
+@pytest.mark.parametrize("empty", [(), *((name,) for name in LISTS), LISTS], ids="+".join)
+def test_a_list_with_nobody_in_it_opens_no_port_to_everybody(empty: tuple[str, ...]) -> None:
+    rules = ingress_rules(empty)
+    assert [key for key, rule in rules.items() if not rule["from"]] == []
+    others = {"namespaceSelector": {}}
+    open_to_others = {port for (_, port), rule in rules.items() if others in rule["from"]}
+    ports = {
+        "metricsFrom": {"metrics", "http"},
+        "webhooksFrom": {"webhooks"},
+        "catalogueApiFrom": {"catalogue-api"},
+        "previewFrom": {"preview"},
+        "previewApiFrom": {"preview-api"},
+    }
+    assert open_to_others == set().union(*(ports[name] for name in LISTS if name not in empty))
+
+
+def test_the_checklist_reaches_what_it_asks_from_its_own_pod_and_from_the_operators() -> None:
+    rules = ingress_rules(LISTS)
+    asked = {("replay-agent", "http"), ("replay-agent", "preview"), ("livekit-egress", "health")}
+    assert rules.keys() == asked
+    for key, rule in rules.items():
+        names = [peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in rule["from"]]
+        assert set(names) == {"replay-operator", "replay-doctor"}, key
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_secret_that_may_be_absent_holds_no_pod_up(name: str) -> None:
+    said = {value.path: value.text for value in read_values(CHART / "values.yaml")}
+    path = ("catalogue", "api", "existingSecret")
+    assert "Without it nothing is served" in said[path]
+    assert [other for other, text in said.items() if "Without it nothing" in text] == [path]
+    needed = {
+        use.secret
+        for found in render(VARIANTS[name])
+        if found["kind"] == "Deployment"
+        for use in secret_uses({"metadata": found["metadata"], "spec": found["spec"]["template"]["spec"]})
+    }
+    assert "replay-catalogue-api" not in needed
+    assert ("replay-preview-api" in needed) is VARIANTS[name].get("preview", {}).get("enabled", False)
+
+
+def test_the_page_of_the_read_api_mounts_its_token_as_the_chart_does() -> None:
+    page = (ROOT / "docs" / "catalogue-api.md").read_text()
+    (patch,) = re.findall(r"```yaml\n# kustomization\.yaml(.*?)```", page, re.DOTALL)
+    steps = yaml.safe_load(yaml.safe_load(patch.partition("\n")[2])["patches"][0]["patch"])
+    operator = by_name(render({"catalogue": {"api": {"enabled": True}}}))["Deployment", "replay-operator"]
+    volumes = operator["spec"]["template"]["spec"]["volumes"]
+    assert [step["value"] for step in steps if step["path"].endswith("/volumes/-")] == [
+        volume for volume in volumes if volume["name"] == "catalogue-api-token"
     ]
 
 

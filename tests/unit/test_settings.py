@@ -139,6 +139,19 @@ def test_a_jobs_node_labels_are_read_from_one_setting(monkeypatch: pytest.Monkey
     assert job_settings(OperatorSettings()).node_labels == (("disk", "fast"), ("example.com/pool", "media"))
 
 
+def test_a_label_of_a_jobs_node_may_have_no_value_as_those_of_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLAY_CAPTURE_NODE_LABELS", "node-role.kubernetes.io/media=,disk=fast")
+    labels = job_settings(OperatorSettings()).node_labels
+    assert labels == (("node-role.kubernetes.io/media", ""), ("disk", "fast"))
+
+
+@pytest.mark.parametrize("text", ["disk", "=fast", "disk=fast,", "disk=fast,pool", "a=b=c"])
+def test_what_is_no_label_of_a_node_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("REPLAY_CAPTURE_NODE_LABELS", text)
+    with pytest.raises(ValidationError, match="capture_node_labels"):
+        OperatorSettings()
+
+
 @pytest.mark.parametrize("volume", ["BUFFER", "ARCHIVE"])
 def test_a_job_goes_where_the_agent_is_if_one_of_the_two_volumes_serves_one_node(
     monkeypatch: pytest.MonkeyPatch, volume: str

@@ -49,6 +49,11 @@ annotations:
 {{ include "replay.image" (dict "image" .Values.image "tag" .Chart.AppVersion) }}
 {{- end }}
 
+{{/* A value as a text. A number is a float here, which toString would write as 1e+06 from a million on. */}}
+{{- define "replay.text" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
+{{- end }}
+
 {{/* Secret with the token that operator and agent share. */}}
 {{- define "replay.agentSecret" -}}
 {{ .Values.agent.token.existingSecret | default "replay-operator-agent" }}
@@ -59,7 +64,6 @@ annotations:
 {{- $names := list .Values.livekit.existingSecret (include "replay.agentSecret" .) }}
 {{- with .Values.catalogue }}
 {{- if eq .database "Postgres" }}{{ $names = append $names .postgres.existingSecret }}{{ end }}
-{{- if .api.enabled }}{{ $names = append $names .api.existingSecret }}{{ end }}
 {{- $names = append $names .quotaCache.existingSecret }}
 {{- end }}
 {{- with .Values.preview }}
