@@ -110,7 +110,7 @@ e2e() {
     while read -r address pods; do ip route replace "$pods" via "$address"; done
   say "room for three small recordings on each worker"
   helm upgrade replay-operator helm/replay-operator --kube-context "kind-$cluster" --namespace replay \
-    --reuse-values --set fleet.trackCompositeCpuCost=0.3 --wait --timeout 5m
+    --reuse-values --set-json fleet.trackCompositeCpuCost=0.3 --wait --timeout 5m
   REPLAY_KIND_CONTEXT=kind-$cluster .venv/bin/python -m pytest tests/real/test_with_the_operator.py --real-rooms -rP
 }
 

@@ -1,6 +1,7 @@
 """What a user may set: values.yaml, its schema and the table in the README are one."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -244,3 +245,12 @@ def test_chart_and_package_have_one_version() -> None:
         "replay-operator": f"{values['image']['repository']}:{chart['appVersion']}",
         "egress": f"{values['fleet']['image']['repository']}:{values['fleet']['image']['tag']}",
     }
+
+
+def test_what_the_kind_script_sets_is_a_value_of_the_chart() -> None:
+    kind = CHART.parents[1] / "manifests" / "kind"
+    changes = re.findall(r"(--set\S*) (\S+)", (kind / "kind.sh").read_text())
+    assert changes
+    flags = [word for change in changes for word in change]
+    version = ("--kube-version", KUBERNETES_VERSION)
+    helm("template", "replay-operator", str(CHART), "-f", str(kind / "values.yaml"), *version, *flags)
