@@ -42,6 +42,9 @@ def test_what_an_install_page_shows_is_taken_whole_and_all_processes_run_one_ima
         for container in o["spec"]["template"]["spec"]["containers"]
     }
     assert images == {settings["REPLAY_CAPTURE_IMAGE"]}
+    (worker,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == ("ConfigMap", "livekit-egress")]
+    redis = yaml.safe_load(worker["data"]["config.yaml"])["redis"]["address"]
+    assert redis != "redis:6379", "the base's, which is in no cluster"
     classes = {o["metadata"]["name"] for o in objects if o["kind"] == "StorageClass"}
     wanted = {settings["REPLAY_BUFFER_STORAGE_CLASS"], settings["REPLAY_ARCHIVE_STORAGE_CLASS"]} - {""}
     assert wanted <= classes

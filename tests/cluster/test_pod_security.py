@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,6 +40,7 @@ PODS = (
     "upload",
     "removal",
     "download",
+    "benchmark",
 )
 
 Json = dict[str, Any]
@@ -66,10 +68,18 @@ def specs(control_plane: ControlPlane) -> dict[str, Json]:
     ]
     removal = capture_removal_body(capture().metadata, REMOVAL_REQUEST, upload, deadline_seconds=300)
     found["removal"] = removal["spec"]["template"]["spec"]
+    (benchmark,) = _yaml_of("capacity.md", "kind: Job")
+    found["benchmark"] = benchmark["spec"]["template"]["spec"]
     agent = {"metadata": {"name": "replay-agent-0"}, "spec": found["replay-agent"] | {"nodeName": "node-1"}}
     asked = {"metadata": {"name": "goal", "uid": CAPTURE_UID}}
     found["download"] = reader_pod(read_agent_pod(agent), asked)["spec"]
     return found
+
+
+def _yaml_of(page: str, saying: str) -> list[Json]:
+    text = (MANIFESTS.parent / "docs" / page).read_text()
+    blocks = re.findall(r"^```yaml\n(.+?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return [yaml.safe_load(block) for block in blocks if saying in block]
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +140,16 @@ def test_no_user_is_named_where_openshift_would_assign_one(specs: dict[str, Json
     contexts = [specs[name]["securityContext"], *(c["securityContext"] for c in containers(specs[name]))]
     assert any("runAsUser" in context for context in contexts) is (name in WITH_USER)
     assert not any("runAsUser" in context for context in contexts[1:])
+
+
+def test_on_openshift_each_pod_with_a_group_may_have_it_or_loses_it(specs: dict[str, Json]) -> None:
+    (binding,) = _yaml_of("install/openshift.md", "kind: RoleBinding")
+    (patches,) = _yaml_of("install/openshift.md", "op: remove")
+    may = {subject["name"] for subject in binding["subjects"]}
+    lose = {patch["target"]["name"] for patch in patches if "/securityContext/fsGroup" in patch["patch"]}
+    accounts = {
+        name: spec.get("serviceAccountName", "default")
+        for name, spec in specs.items()
+        if "fsGroup" in spec["securityContext"]
+    }
+    assert {name for name, account in accounts.items() if account not in may} == lose
